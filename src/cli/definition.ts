@@ -1,0 +1,89 @@
+import type { VsimgError } from '../errors.ts';
+import type { CommandContext } from './context.ts';
+
+/** All about a command's face as plain data: commander, `--help` and the man pages are made from it. */
+export interface CommandDefinition {
+  /** One or more sentences under the usage line. */
+  readonly description: string;
+  readonly arguments: readonly ArgumentDefinition[];
+  readonly options: readonly OptionDefinition[];
+  /** A command that changes the container also takes `--wait`. */
+  readonly access: 'reads' | 'writes' | 'neither';
+  readonly examples: readonly Example[];
+  /** Paragraphs for those who want to know more; help prints them last. */
+  readonly details: readonly string[];
+  /** Statuses that mean something particular here, besides 0 and those of every command. */
+  readonly statuses: readonly StatusMeaning[];
+}
+
+export interface ArgumentDefinition {
+  readonly name: string;
+  readonly presence: 'required' | 'optional' | 'one-or-more' | 'any-number';
+  readonly description: string;
+}
+
+export interface OptionDefinition {
+  readonly short?: string;
+  /** Without the dashes; also the name by which the command asks for it. */
+  readonly name: string;
+  /** Only the short form is written on the command line. */
+  readonly shortOnly?: true;
+  /** Name of the value; an option without one is a switch. */
+  readonly value?: string;
+  /** May be given several times. */
+  readonly repeats?: true;
+  readonly description: string;
+}
+
+export interface Example {
+  readonly command: string;
+  readonly explanation: string;
+}
+
+export interface StatusMeaning {
+  readonly status: number;
+  readonly meaning: string;
+}
+
+/** What each file in src/commands/ exports. */
+export interface CommandModule {
+  readonly definition: CommandDefinition;
+  /** Does the work; the result is the exit status. */
+  readonly run: (context: CommandContext) => Promise<number>;
+  /** Exit status for an error, where it is not the one of the error's code. */
+  readonly statusFor?: (error: VsimgError) => number;
+}
+
+/** One line of `vsimg --help`; the module behind it is loaded when the command is used. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+/** Options every command takes; `--wait` is for those that write. */
+export const COMMON_OPTIONS: readonly OptionDefinition[] = [
+  { name: 'json', description: 'print one JSON document; errors too are JSON' },
+  { name: 'output', value: 'FORMAT', description: "'text' or 'json'" },
+  { short: 'q', name: 'quiet', description: 'no messages and no progress, only results and errors' },
+  { short: 'p', name: 'progress', description: 'show progress on stderr even if it is not a terminal' },
+];
+
+export const WAIT_OPTION: OptionDefinition = {
+  name: 'wait',
+  value: 'SECONDS',
+  description: 'wait so long for another writer to finish (default: 0)',
+};
+
+export const REVISION_OPTION: OptionDefinition = {
+  short: 'l',
+  name: 'revision',
+  value: 'REV',
+  description: 'the same as IMAGE@REV',
+};
+
+/** Every option of a command, its own first. */
+export function allOptions(definition: CommandDefinition): readonly OptionDefinition[] {
+  const wait = definition.access === 'writes' ? [WAIT_OPTION] : [];
+  return [...definition.options, ...wait, ...COMMON_OPTIONS];
+}

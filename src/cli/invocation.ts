@@ -1,0 +1,50 @@
+import { VsimgError } from '../errors.ts';
+
+export type OptionValue = string | true | readonly string[];
+
+/** What the user asked of one command: its arguments and options, checked against the definition. */
+export class Invocation {
+  readonly #operands: readonly string[];
+  readonly #options: ReadonlyMap<string, OptionValue | undefined>;
+
+  /** `options` has an entry for every option the command knows, undefined where it was not given. */
+  constructor(operands: readonly string[], options: ReadonlyMap<string, OptionValue | undefined>) {
+    this.#operands = operands;
+    this.#options = options;
+  }
+
+  get operands(): readonly string[] {
+    return this.#operands;
+  }
+
+  /** The argument at `index`, which the definition requires. */
+  operand(index: number): string {
+    const value = this.#operands[index];
+    if (value === undefined) throw new VsimgError('internal', `argument ${index} is not in the definition`);
+    return value;
+  }
+
+  /** Whether an option was given at all. */
+  has(name: string): boolean {
+    return this.#value(name) !== undefined;
+  }
+
+  value(name: string): string | undefined {
+    const value = this.#value(name);
+    if (value === undefined || typeof value === 'string') return value;
+    throw new VsimgError('internal', `option '${name}' is not one with a value`);
+  }
+
+  /** Values of an option that may be repeated. */
+  values(name: string): readonly string[] {
+    const value = this.#value(name);
+    if (value === undefined) return [];
+    if (typeof value === 'object') return value;
+    throw new VsimgError('internal', `option '${name}' is not one that repeats`);
+  }
+
+  #value(name: string): OptionValue | undefined {
+    if (!this.#options.has(name)) throw new VsimgError('internal', `option '${name}' is not in the definition`);
+    return this.#options.get(name);
+  }
+}

@@ -1,0 +1,94 @@
+import { fstatSync, writeSync } from 'node:fs';
+import type { Readable, Writable } from 'node:stream';
+
+export type StopSignal = 'SIGINT' | 'SIGTERM';
+
+/** Everything a command may know of the process around it, so that tests can run one inside another process. */
+export interface Io {
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdoutIsTerminal: boolean;
+  readonly stderrIsTerminal: boolean;
+  /** Width of the terminal, or 80 where there is none. */
+  readonly columns: number;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /**
+   * Writes to stdout without waiting and without the machinery of streams, which costs start-up time; gives back
+   * what could not be written so. @throws the system's error
+   */
+  writeAtOnce(bytes: Uint8Array): Uint8Array;
+  /** Calls `listener` when the process is asked to stop; returns the way to take the listener back. */
+  onStop(listener: (signal: StopSignal) => void): () => void;
+  /** Ends the process at once. */
+  exit(status: number): void;
+}
+
+class ProcessIo implements Io {
+  // Getters, because Node builds each of these streams when it is first touched, which costs start-up time.
+  get stdin(): Readable {
+    return process.stdin;
+  }
+  get stdout(): Writable {
+    return process.stdout;
+  }
+  get stderr(): Writable {
+    return process.stderr;
+  }
+  get env(): Readonly<Record<string, string | undefined>> {
+    return process.env;
+  }
+  get stdoutIsTerminal(): boolean {
+    return isCharacterDevice(1) && process.stdout.isTTY === true;
+  }
+  get stderrIsTerminal(): boolean {
+    return isCharacterDevice(2) && process.stderr.isTTY === true;
+  }
+  get columns(): number {
+    const fromEnvironment = Number(process.env.COLUMNS);
+    if (Number.isInteger(fromEnvironment) && fromEnvironment > 0) return fromEnvironment;
+    return this.stdoutIsTerminal ? process.stdout.columns : 80;
+  }
+  now(): number {
+    return Date.now();
+  }
+  writeAtOnce(bytes: Uint8Array): Uint8Array {
+    // The console of Windows takes text only by way of its stream.
+    if (process.platform === 'win32') return bytes;
+    let rest = bytes;
+    try {
+      while (rest.length > 0) rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      // A pipe that somebody made non-blocking is full: the stream knows how to wait for it.
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+    }
+    return rest;
+  }
+  onStop(listener: (signal: StopSignal) => void): () => void {
+    process.on('SIGINT', listener);
+    process.on('SIGTERM', listener);
+    return () => {
+      process.off('SIGINT', listener);
+      process.off('SIGTERM', listener);
+    };
+  }
+  exit(status: number): void {
+    process.exit(status);
+  }
+}
+
+/** Cheaper than asking for a terminal, which loads a good part of Node's networking. */
+function isCharacterDevice(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isCharacterDevice();
+  } catch {
+    return false;
+  }
+}
+
+/** The real process. */
+export function processIo(): Io {
+  return new ProcessIo();
+}

@@ -1,0 +1,123 @@
+import type { Writable } from 'node:stream';
+import type { VsimgError } from '../errors.ts';
+import { isBrokenPipe, systemError } from '../storage/system-error.ts';
+import type { Io } from './io.ts';
+import { formatJson, JsonListDocument, type JsonValue } from './json.ts';
+import { loadColours, type Paint, PLAIN, wantsColour } from './paint.ts';
+
+export type OutputFormat = 'text' | 'json';
+
+/** Text is gathered to writes of this many characters. */
+const BUFFER_CHARACTERS = 65536;
+
+/**
+ * The result of a command on stdout. When the reader goes away (`vsimg log disk.vsi | head`) the rest is
+ * dropped quietly and `closed` tells loops that they may stop.
+ */
+export class Output {
+  readonly format: OutputFormat;
+  readonly quiet: boolean;
+  readonly #io: Io;
+  #text = '';
+  #closed = false;
+  #failure: VsimgError | undefined;
+  #stream: Writable | undefined;
+
+  constructor(io: Io, settings: { readonly format: OutputFormat; readonly quiet: boolean }) {
+    this.#io = io;
+    this.format = settings.format;
+    this.quiet = settings.quiet;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Stdout itself, for whoever moves bytes to it; errors on it are noted here all the same. */
+  get stream(): Writable {
+    if (this.#stream === undefined) {
+      this.#stream = this.#io.stdout;
+      this.#stream.on('error', (error) => this.#noteError(error));
+    }
+    return this.#stream;
+  }
+
+  /** A line of the result that was asked for; text format only. */
+  async line(text: string): Promise<void> {
+    if (this.format === 'text') await this.write(`${text}\n`);
+  }
+
+  async lines(texts: readonly string[]): Promise<void> {
+    for (const text of texts) await this.line(text);
+  }
+
+  /** Says what was done; left out with `-q` and in JSON. */
+  async message(text: string): Promise<void> {
+    if (!this.quiet) await this.line(text);
+  }
+
+  /** The one JSON document; JSON format only. */
+  async document(value: JsonValue): Promise<void> {
+    if (this.format === 'json') await this.write(formatJson(value));
+  }
+
+  /** A document around a long list, for JSON format. */
+  list(): JsonListDocument {
+    return new JsonListDocument((text) => this.write(text));
+  }
+
+  async write(text: string): Promise<void> {
+    this.#text += text;
+    if (this.#text.length >= BUFFER_CHARACTERS) await this.flush();
+  }
+
+  /** Raw bytes; they are free to be reused when this returns. */
+  async bytes(data: Uint8Array): Promise<void> {
+    await this.flush();
+    await this.#push(data);
+  }
+
+  /** @throws the stream's error, except that a reader who went away is no error. */
+  async flush(): Promise<void> {
+    if (this.#text === '') return this.#throwFailure();
+    const text = Buffer.from(this.#text);
+    this.#text = '';
+    this.#throwFailure();
+    if (this.#closed) return;
+    try {
+      const rest = this.#io.writeAtOnce(text);
+      if (rest.length > 0) await this.#push(rest);
+    } catch (error) {
+      this.#noteError(error);
+    }
+    this.#throwFailure();
+  }
+
+  async #push(data: Uint8Array): Promise<void> {
+    this.#throwFailure();
+    if (this.#closed) return;
+    const stream = this.stream;
+    await new Promise<void>((resolve) => {
+      stream.write(data, (error) => {
+        if (error != null) this.#noteError(error);
+        resolve();
+      });
+    });
+    this.#throwFailure();
+  }
+
+  #noteError(error: unknown): void {
+    this.#closed = true;
+    if (!isBrokenPipe(error)) this.#failure ??= systemError('cannot write to stdout', error);
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Styles for a terminal; identities where there is none. */
+  async paint(): Promise<Paint> {
+    const wanted = this.format === 'text' && wantsColour(this.#io.stdoutIsTerminal, this.#io.env);
+    return wanted ? loadColours() : PLAIN;
+  }
+}

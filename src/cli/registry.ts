@@ -1,0 +1,29 @@
+import type { CommandEntry } from './definition.ts';
+
+/** All commands, in the order in which one meets them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  { name: 'create', summary: 'make a new, empty image', load: () => import('../commands/create.ts') },
+  {
+    name: 'import',
+    summary: 'make a raw image or a device the next version',
+    load: () => import('../commands/import.ts'),
+  },
+  { name: 'export', summary: 'write a version to a raw file or a device', load: () => import('../commands/export.ts') },
+  { name: 'info', summary: 'describe an image', load: () => import('../commands/info.ts') },
+  { name: 'log', summary: 'list versions', load: () => import('../commands/log.ts') },
+  { name: 'read', summary: 'print bytes of any version', load: () => import('../commands/read.ts') },
+  { name: 'write', summary: 'change bytes of the working state', load: () => import('../commands/write.ts') },
+  { name: 'commit', summary: 'make the working state a version', load: () => import('../commands/commit.ts') },
+  { name: 'diff', summary: 'show ranges that differ between versions', load: () => import('../commands/diff.ts') },
+  { name: 'checkout', summary: 'make a version the working state', load: () => import('../commands/checkout.ts') },
+  { name: 'tag', summary: 'list, make or delete names of versions', load: () => import('../commands/tag.ts') },
+  { name: 'branch', summary: 'list, make or delete lines of history', load: () => import('../commands/branch.ts') },
+  { name: 'delete', summary: 'remove versions', load: () => import('../commands/delete.ts') },
+  { name: 'gc', summary: 'give back space that nothing needs', load: () => import('../commands/gc.ts') },
+  { name: 'check', summary: 'verify an image', load: () => import('../commands/check.ts') },
+  { name: 'help', summary: 'explain a command or a topic', load: () => import('../commands/help.ts') },
+];
+
+export function findCommand(name: string): CommandEntry | undefined {
+  return COMMANDS.find((command) => command.name === name);
+}

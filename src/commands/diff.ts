@@ -1,0 +1,153 @@
+import type { CommandContext } from '../cli/context.ts';
+import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
+import type { JsonObject } from '../cli/json.ts';
+import { plural } from '../cli/number.ts';
+import { formatSize } from '../cli/size.ts';
+import { pad } from '../cli/table.ts';
+import { parseTarget } from '../cli/target.ts';
+import { EXIT_STATUS, VsimgError } from '../errors.ts';
+import type { DiffRange } from '../image/api.ts';
+import type { Image } from '../image/image.ts';
+import { turnGiver } from '../storage/turns.ts';
+import { withImage } from './opening.ts';
+
+export const definition: CommandDefinition = {
+  description:
+    'Shows which ranges of the disk differ between two versions, or between a version and the working state.',
+  arguments: [
+    { name: 'IMAGE', presence: 'required', description: 'the image' },
+    { name: 'A', presence: 'optional', description: 'the old version (default: HEAD), or A..B' },
+    { name: 'B', presence: 'optional', description: 'the new version (default: the working state)' },
+  ],
+  options: [
+    { ...REVISION_OPTION, description: 'the same as A' },
+    { name: 'stat', description: 'only sums' },
+    { name: 'exit-code', description: 'end with status 1 if there are differences' },
+  ],
+  access: 'reads',
+  examples: [
+    { command: 'vsimg diff disk.vsi', explanation: 'what was written since the last commit' },
+    { command: 'vsimg diff disk.vsi 1 2', explanation: 'from version 1 to version 2; 1..2 says the same' },
+    { command: 'vsimg diff disk.vsi HEAD~1.. --stat', explanation: 'how much the last commit changed' },
+    { command: 'vsimg diff disk.vsi -q --exit-code || echo dirty', explanation: 'in a script' },
+  ],
+  details: [
+    "Each line is an offset and a length in bytes, and what B has there: 'data', 'zero' (A has data there and B reads as " +
+      "zeros) or 'hole' (only one of them reaches so far, and B has no data there).",
+    'Ranges are found by comparing maps, not data: a block that was rewritten with other data and then with its old data may be shown.',
+    'With -q nothing is printed in text format.',
+  ],
+  statuses: [{ status: EXIT_STATUS.differs, meaning: 'there are differences and --exit-code is given' }],
+};
+
+interface Sides {
+  readonly a: string | null;
+  readonly b: string | null;
+}
+
+interface Totals {
+  rangeCount: number;
+  readonly bytes: Record<DiffRange['kind'], number>;
+}
+
+export async function run(context: CommandContext): Promise<number> {
+  const { args } = context;
+  const { path, rev } = parseTarget(args.operand(0), args.value('revision'));
+  const named = rev === null ? args.operands.slice(1) : [rev, ...args.operands.slice(1)];
+  const sides = parseSides(named);
+  return withImage(context, { path, mode: 'read-long' }, async (image) => {
+    const { a, b } = image.info().head.version === null && sides.a === 'HEAD' ? { ...sides, a: null } : sides;
+    if (a === null && b === null) throw noVersion(image);
+    const totals =
+      context.output.format === 'json'
+        ? await printJson(context, image, { a, b })
+        : await printText(context, image, { a, b });
+    return args.has('exit-code') && totals.rangeCount > 0 ? EXIT_STATUS.differs : 0;
+  });
+}
+
+/** The old and the new side; null is the working state. */
+export function parseSides(named: readonly string[]): Sides {
+  const [first = 'HEAD', second, ...more] = named;
+  const at = first.indexOf('..');
+  if (more.length > 0 || (at !== -1 && second !== undefined) || second?.includes('..') === true) {
+    throw new VsimgError('usage', 'diff compares two sides', { hint: 'write A B or A..B' });
+  }
+  if (at === -1) return { a: first, b: second ?? null };
+  if (first.startsWith('...', at)) {
+    throw new VsimgError('usage', `'${first}' has three dots`, { hint: 'write A..B' });
+  }
+  return { a: first.slice(0, at) || 'HEAD', b: first.slice(at + 2) || 'HEAD' };
+}
+
+function noVersion(image: Image): VsimgError {
+  return new VsimgError('not-found', 'there is no version yet to compare with', {
+    path: image.path,
+    hint: "make one with 'vsimg commit'",
+  });
+}
+
+async function printText({ args, output }: CommandContext, image: Image, sides: Sides): Promise<Totals> {
+  const width = Math.max(6, String(Math.max(image.sizeOf(sides.a), image.sizeOf(sides.b))).length);
+  const stat = args.has('stat');
+  let titled = false;
+  const totals = await each(image, sides, async (range) => {
+    if (output.quiet || stat) return !output.quiet && !output.closed;
+    if (!titled) await output.line(`${pad('Offset', width, 'right')}  ${pad('Length', width, 'right')}  Kind`);
+    titled = true;
+    await output.line(
+      `${pad(String(range.start), width, 'right')}  ${pad(String(range.length), width, 'right')}  ${range.kind}`,
+    );
+    return !output.closed;
+  });
+  if (stat) await output.message(statLine(totals));
+  return totals;
+}
+
+function statLine({ rangeCount, bytes }: Totals): string {
+  const sum = bytes.data + bytes.zero + bytes.hole;
+  const kinds = (['data', 'zero', 'hole'] as const).map((kind) => `${formatSize(bytes[kind])} ${kind}`);
+  return rangeCount === 0
+    ? 'no differences'
+    : `${plural(rangeCount, 'range')}, ${formatSize(sum)}: ${kinds.join(', ')}`;
+}
+
+async function printJson({ args, output }: CommandContext, image: Image, sides: Sides): Promise<Totals> {
+  const head = { filename: image.path, a: describeSide(image, sides.a), b: describeSide(image, sides.b) };
+  if (args.has('stat')) {
+    const totals = await each(image, sides, async () => true);
+    await output.document({ ...head, ...describeTotals(totals) });
+    return totals;
+  }
+  const list = output.list();
+  await list.open(head, 'ranges');
+  const totals = await each(image, sides, async ({ start, length, kind }) => {
+    await list.item({ start, length, kind });
+    return !output.closed;
+  });
+  await list.close(describeTotals(totals));
+  return totals;
+}
+
+function describeSide(image: Image, rev: string | null): JsonObject {
+  const version = rev === null ? null : image.resolve(rev);
+  return { version, 'virtual-size': image.sizeOf(rev) };
+}
+
+function describeTotals({ rangeCount, bytes }: Totals): JsonObject {
+  return { 'range-count': rangeCount, 'data-bytes': bytes.data, 'zero-bytes': bytes.zero, 'hole-bytes': bytes.hole };
+}
+
+/** Counts the ranges and shows each to `visit`, until that returns false. */
+async function each(image: Image, { a, b }: Sides, visit: (range: DiffRange) => Promise<boolean>): Promise<Totals> {
+  const totals: Totals = { rangeCount: 0, bytes: { data: 0, zero: 0, hole: 0 } };
+  const giveTurn = turnGiver();
+  for (const range of image.diff(a, b)) {
+    totals.rangeCount += 1;
+    totals.bytes[range.kind] += range.length;
+    if (!(await visit(range))) break;
+    const turn = giveTurn();
+    if (turn !== undefined) await turn;
+  }
+  return totals;
+}

@@ -1,0 +1,51 @@
+import type { CommandContext } from '../cli/context.ts';
+import type { CommandDefinition, CommandEntry } from '../cli/definition.ts';
+import { buildCommand, buildProgram, parseCommand, parseProgram } from '../cli/program.ts';
+import { VsimgError } from '../errors.ts';
+import { TOPICS } from './topics.ts';
+
+export const definition: CommandDefinition = {
+  description: 'Explains a command or a topic.',
+  arguments: [
+    {
+      name: 'TOPIC',
+      presence: 'optional',
+      description: `a command, or one of: ${TOPICS.map((topic) => topic.name).join(', ')}`,
+    },
+  ],
+  options: [],
+  access: 'neither',
+  examples: [
+    { command: 'vsimg help import', explanation: "the same as 'vsimg import --help'" },
+    { command: 'vsimg help revisions', explanation: 'how versions are named' },
+  ],
+  details: [],
+  statuses: [],
+};
+
+export async function run({ args, io, output, commands }: CommandContext): Promise<number> {
+  const name = args.operands[0];
+  const text = await helpText(commands, name, () => io.columns);
+  await output.line(text.trimEnd());
+  await output.document({ topic: name ?? null, text });
+  return 0;
+}
+
+async function helpText(
+  commands: readonly CommandEntry[],
+  name: string | undefined,
+  columns: () => number,
+): Promise<string> {
+  if (name === undefined) return parseProgram(buildProgram(commands, columns), ['--help']) ?? '';
+  const topic = TOPICS.find((candidate) => candidate.name === name);
+  if (topic !== undefined) return `${topic.lines().join('\n')}\n`;
+  const entry = commands.find((command) => command.name === name);
+  if (entry === undefined) {
+    throw new VsimgError('usage', `there is no command or topic '${name}'`, {
+      hint: `'vsimg --help' lists the commands; topics are ${TOPICS.map(({ name: known }) => known).join(', ')}`,
+    });
+  }
+  const module = await entry.load();
+  const parsed = parseCommand(buildCommand(entry, module.definition, columns), module.definition, ['--help']);
+  return parsed.kind === 'help' ? parsed.text : '';
+}

@@ -1,0 +1,125 @@
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { CommandContext } from '../cli/context.ts';
+import type { CommandDefinition } from '../cli/definition.ts';
+import { formatSize } from '../cli/size.ts';
+import { parseNewImage, requireDifferentFiles } from '../cli/target.ts';
+import { stampSeconds } from '../cli/time.ts';
+import { describeVersion } from '../cli/version-view.ts';
+import { EXIT_STATUS, VsimgError } from '../errors.ts';
+import type { VersionInfo, WriteReport } from '../image/api.ts';
+import { createImageFile } from '../image/file.ts';
+import type { Image } from '../image/image.ts';
+import { openFileSource, streamSource } from '../storage/source.ts';
+import type { DataSource } from '../storage/transfer.ts';
+import { commitLines } from './commit-report.ts';
+import { creationOptions } from './create.ts';
+import { withImage } from './opening.ts';
+import { describeReport } from './write.ts';
+
+const CREATION_OPTIONS = ['block-size', 'compression'] as const;
+
+export const definition: CommandDefinition = {
+  description: 'Makes SRC the next version of IMAGE. IMAGE is created if it is not there.',
+  arguments: [
+    { name: 'SRC', presence: 'required', description: "a raw image, a block device, or '-' for stdin" },
+    { name: 'IMAGE', presence: 'required', description: 'the image' },
+  ],
+  options: [
+    {
+      short: 'm',
+      name: 'message',
+      value: 'MESSAGE',
+      description: "what this version is (default: 'import' and the name of SRC)",
+    },
+    { name: 'tag', value: 'NAME', description: 'give the version a tag' },
+    { name: 'block-size', value: 'SIZE', description: 'for a new image: smallest unit of change (default: 4k)' },
+    {
+      name: 'compression',
+      value: 'CODEC',
+      description: "for a new image: 'none', 'zstd' or 'zstd:LEVEL' (default: zstd:2)",
+    },
+  ],
+  access: 'writes',
+  examples: [
+    { command: "vsimg import disk.raw disk.vsi -m 'fresh install'", explanation: 'a raw image becomes a version' },
+    {
+      command: 'qemu-img convert -O raw old.qcow2 /tmp/d.raw && vsimg import /tmp/d.raw disk.vsi',
+      explanation: 'from another format',
+    },
+    { command: 'xzcat disk.raw.xz | vsimg import - disk.vsi --tag v2', explanation: 'from a pipe, with a tag' },
+  ],
+  details: [
+    'Holes of SRC are skipped without reading them, and blocks equal to those of the head are not stored again. SRC may be ' +
+      'larger or smaller than the version before: every version has its own size.',
+    'The image changes when all of SRC has been read, or not at all.',
+  ],
+  statuses: [
+    { status: EXIT_STATUS.exists, meaning: 'the tag exists already' },
+    { status: EXIT_STATUS.locked, meaning: 'another process writes the image' },
+    { status: EXIT_STATUS.refused, meaning: 'uncommitted changes, or an option for new images and IMAGE exists' },
+  ],
+};
+
+interface Imported {
+  readonly version: VersionInfo;
+  readonly report: WriteReport;
+  readonly branch: string | null;
+}
+
+export async function run(context: CommandContext): Promise<number> {
+  const { args, output, io, cleanup } = context;
+  const sourceName = args.operand(0);
+  const path = parseNewImage(args.operand(1));
+  const there = existsSync(path);
+  if (there) refuseCreationOptions(context, path);
+  if (there && sourceName !== '-') requireDifferentFiles(sourceName, path);
+  const source = sourceName === '-' ? streamSource(io.stdin) : openFileSource(sourceName);
+  const forget = cleanup.add(() => source.close());
+  try {
+    const fill = (image: Image) => importInto(context, image, { source, sourceName });
+    const imported = there
+      ? await withImage(context, { path, mode: 'write' }, fill)
+      : await createImageFile(path, creationOptions(context, source.sizeBytes ?? 0), { fill });
+    if (imported === undefined) return 0;
+    const { version, report, branch } = imported;
+    for (const line of commitLines(version, branch)) await output.message(line);
+    const parts = [
+      `${formatSize(report.storedBytes)} stored`,
+      `${formatSize(report.unchangedBytes)} unchanged`,
+      `${formatSize(report.zeroBytes)} zeros`,
+    ];
+    await output.message(` ${parts.join(', ')}`);
+    await output.document({ filename: path, branch, ...describeVersion(version), ...describeReport(report) });
+    return 0;
+  } finally {
+    forget();
+    source.close();
+  }
+}
+
+function refuseCreationOptions({ args }: CommandContext, path: string): void {
+  const given = CREATION_OPTIONS.find((name) => args.has(name));
+  if (given === undefined) return;
+  throw new VsimgError('refused', `--${given} is for new images, and '${path}' exists`, {
+    path,
+    hint: 'leave it out, or import into another file',
+  });
+}
+
+async function importInto(
+  { args, io, progress }: CommandContext,
+  image: Image,
+  { source, sourceName }: { readonly source: DataSource; readonly sourceName: string },
+): Promise<Imported> {
+  const tag = args.value('tag');
+  const { version, report } = await image.importFrom(source, {
+    message: args.value('message') ?? `import ${sourceName === '-' ? 'stdin' : basename(sourceName)}`,
+    timeSeconds: stampSeconds(io.env, io.now()),
+    // Whoever imports a state wants it in the history, changed or not.
+    allowEmpty: true,
+    onProgress: progress.start('import'),
+    ...(tag === undefined ? {} : { tag }),
+  });
+  return { version, report, branch: image.info().head.branch };
+}

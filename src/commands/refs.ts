@@ -1,0 +1,95 @@
+import type { CommandContext } from '../cli/context.ts';
+import type { JsonObject } from '../cli/json.ts';
+import { type Column, formatRows, subject } from '../cli/table.ts';
+import { parseImage } from '../cli/target.ts';
+import { shortId } from '../cli/version-view.ts';
+import { VsimgError } from '../errors.ts';
+import type { Ref } from '../image/api.ts';
+import type { Image } from '../image/image.ts';
+import { withImage } from './opening.ts';
+
+const COLUMNS: readonly Column[] = [
+  { title: '', align: 'left' },
+  { title: '', align: 'right' },
+  { title: '', align: 'left' },
+  { title: '', align: 'left' },
+];
+
+/** What `tag` and `branch` have in common. */
+export async function runRefs(context: CommandContext, kind: Ref['kind']): Promise<number> {
+  const { args } = context;
+  const path = parseImage(args.operand(0));
+  const [, name, rev] = args.operands;
+  const doomed = args.values('delete');
+  if (doomed.length > 0) {
+    if (args.has('force'))
+      throw new VsimgError('usage', '--delete and --force contradict each other', { hint: 'give one of them' });
+    // As with git, further names may follow the first.
+    const names = [...doomed, ...args.operands.slice(1)];
+    return withImage(context, { path, mode: 'write' }, (image) => remove(context, image, { kind, names }));
+  }
+  if (name === undefined) {
+    return withImage(context, { path, mode: 'read' }, (image) => list(context, image, kind));
+  }
+  return withImage(context, { path, mode: 'write' }, (image) =>
+    make(context, image, { kind, name, rev: rev ?? 'HEAD' }),
+  );
+}
+
+async function list({ output }: CommandContext, image: Image, kind: Ref['kind']): Promise<number> {
+  const refs = image.refs().filter((ref) => ref.kind === kind);
+  const { head } = image.info();
+  if (output.format === 'json') {
+    const described = refs.map((ref) => ({
+      ...describe(ref),
+      ...(kind === 'branch' ? { current: ref.name === head.branch } : {}),
+    }));
+    await output.document({ filename: image.path, [kind === 'tag' ? 'tags' : 'branches']: described });
+    return 0;
+  }
+  const rows = refs.map((ref) => {
+    const version = image.version(ref.version);
+    return [ref.name, String(version.number), shortId(version.id), subject(version.message)];
+  });
+  const paint = await output.paint();
+  const lines = formatRows(COLUMNS, rows);
+  for (const [index, line] of lines.entries()) {
+    if (kind === 'tag') await output.line(line);
+    else await output.line(refs[index]?.name === head.branch ? paint.ref(`* ${line}`) : `  ${line}`);
+  }
+  if (kind === 'branch' && head.branch === null && head.version !== null) {
+    await output.line(paint.ref(`* (HEAD detached at ${head.version})`));
+  }
+  return 0;
+}
+
+async function make(
+  { args, output }: CommandContext,
+  image: Image,
+  { kind, name, rev }: { readonly kind: Ref['kind']; readonly name: string; readonly rev: string },
+): Promise<number> {
+  const force = args.has('force');
+  const ref = kind === 'tag' ? await image.setTag(name, rev, { force }) : await image.setBranch(name, rev, { force });
+  await output.message(`${kind} ${ref.name} is version ${ref.version}`);
+  await output.document({ filename: image.path, [kind]: describe(ref) });
+  return 0;
+}
+
+async function remove(
+  { output }: CommandContext,
+  image: Image,
+  { kind, names }: { readonly kind: Ref['kind']; readonly names: readonly string[] },
+): Promise<number> {
+  const deleted: Ref[] = [];
+  for (const name of names) {
+    const ref = await image.deleteRef(name, kind);
+    deleted.push(ref);
+    await output.message(`deleted ${kind} ${ref.name} (was version ${ref.version})`);
+  }
+  await output.document({ filename: image.path, deleted: deleted.map(describe) });
+  return 0;
+}
+
+function describe(ref: Ref): JsonObject {
+  return { name: ref.name, version: ref.version };
+}

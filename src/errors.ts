@@ -1,0 +1,88 @@
+/**
+ * The one error class that leaves this library, and the one table of its codes and exit statuses.
+ * Every message says what went wrong and where; `hint` says what to do about it.
+ */
+
+/** Error codes with the exit status the command-line tool gives for each. */
+export const EXIT_STATUS = {
+  /** `diff --exit-code`: there are differences. Not an error. */
+  differs: 1,
+  /** `check`: it could not be carried out, for whatever reason but a wrong command line. Not a code of errors. */
+  'check-incomplete': 1,
+  /** `check`: errors were found. Same numbers as `qemu-img check`. */
+  'check-errors': 2,
+  /** `check`: leaks were found, but no errors. */
+  'check-leaks': 3,
+  /** Wrong command line: unknown option, bad size, missing argument. */
+  usage: 64,
+  /** The container is damaged, truncated or not a container at all. */
+  corrupt: 65,
+  /** No such file, version, tag or branch. */
+  'not-found': 66,
+  /** The container needs a feature this program does not have. */
+  unsupported: 69,
+  /** A fault inside the program: please report. */
+  internal: 70,
+  /** Target exists already: file, tag or branch. */
+  exists: 73,
+  /** Reading or writing failed. */
+  io: 74,
+  /** Another process is writing the container. */
+  locked: 75,
+  /** No permission, or a read-only file or file system. */
+  permission: 77,
+  /** The request contradicts the image's state, such as uncommitted changes in the way. */
+  refused: 78,
+  /** No space left on the file system. */
+  'no-space': 79,
+  /** Stopped by SIGINT (128 + 2). */
+  interrupted: 130,
+  /** Stopped by SIGTERM (128 + 15). */
+  terminated: 143,
+} as const;
+
+export type ErrorCode = keyof typeof EXIT_STATUS;
+
+export interface VsimgErrorDetails {
+  /** What the user can do about it, one sentence. */
+  readonly hint?: string;
+  /** The file the error is about. */
+  readonly path?: string;
+  /** Byte position in the container file. */
+  readonly hostOffset?: number;
+  /** Byte position in the guest's disk. */
+  readonly guestOffset?: number;
+  readonly cause?: unknown;
+}
+
+/** The only error class that leaves the library. */
+export class VsimgError extends Error {
+  override readonly name = 'VsimgError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly path: string | undefined;
+  readonly hostOffset: number | undefined;
+  readonly guestOffset: number | undefined;
+
+  constructor(code: ErrorCode, message: string, details: VsimgErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.hint = details.hint;
+    this.path = details.path;
+    this.hostOffset = details.hostOffset;
+    this.guestOffset = details.guestOffset;
+  }
+
+  /** The status the process ends with when this error reaches `main`. */
+  get exitStatus(): number {
+    return EXIT_STATUS[this.code];
+  }
+}
+
+/** Damage in the container: `what` is wrong at `hostOffset`. */
+export function corrupt(what: string, hostOffset?: number): VsimgError {
+  return new VsimgError('corrupt', what, {
+    hint: "run 'vsimg check' to see what is damaged",
+    ...(hostOffset === undefined ? {} : { hostOffset }),
+  });
+}

@@ -1,0 +1,196 @@
+import { ByteReader, ByteWriter } from './cursor.ts';
+import { MAX_BLOCKS } from './extent-page.ts';
+import { CHUNK_BYTES, RECORDS_OFFSET, SEGMENT_BYTES } from './layout.ts';
+
+/**
+ * The table of one segment: which log blocks it holds, for which guest blocks they were written, and its
+ * chunks. A chunk covers `chunkBlocks` log blocks (the last one may cover fewer).
+ *
+ *   byte      0x54
+ *   varint    first log block
+ *   varint    number of log blocks
+ *   varint    version that was being made when it was written
+ *   varint    number of guest runs, then for each: signed difference of its first block to the end of the
+ *             run before, varint length; together they are as long as the segment, in log order
+ *   for each chunk:
+ *     varint  stored length * 16 + (blocks missing ? 8 : 0) + codec; 0: nothing of this chunk is kept
+ *     signed  place as a difference to the end of the chunk before (first: 0)
+ *     bytes   if blocks are missing: one bit a block, least significant first, 1 = present
+ *     16      BLAKE3 of the raw bytes (of the present blocks), cut to 16 bytes
+ *     uint32  CRC-32 of the stored bytes; for codec 0 one for each present block instead
+ */
+
+export const CODEC = { raw: 0, zstd: 1 } as const;
+export type Codec = (typeof CODEC)[keyof typeof CODEC];
+
+export const HASH_BYTES = 16;
+const TABLE_MARK = 0x54;
+
+export interface GuestRun {
+  readonly start: number;
+  readonly length: number;
+}
+
+export interface Chunk {
+  readonly place: number;
+  readonly storedBytes: number;
+  readonly codec: Codec;
+  /** Blocks the chunk covers in the log, whether present or not. */
+  readonly blockCount: number;
+  /** One bit a block, or undefined when all are present. */
+  readonly present: Uint8Array | undefined;
+  readonly hash: Uint8Array;
+  /** One for the stored bytes, or for codec raw one for each present block. */
+  readonly checksums: Uint32Array;
+}
+
+export interface ChunkTable {
+  readonly firstLog: number;
+  readonly blockCount: number;
+  readonly bornVersion: number;
+  readonly runs: readonly GuestRun[];
+  /** undefined: nothing of this chunk is kept. */
+  readonly chunks: readonly (Chunk | undefined)[];
+}
+
+export function chunkBlocksOf(blockBytes: number): number {
+  return Math.max(1, CHUNK_BYTES / blockBytes);
+}
+
+export function segmentBlocksOf(blockBytes: number): number {
+  return SEGMENT_BYTES / blockBytes;
+}
+
+export function isPresent(chunk: Chunk, index: number): boolean {
+  return chunk.present === undefined || (((chunk.present[index >>> 3] as number) >>> (index & 7)) & 1) === 1;
+}
+
+export function presentCount(chunk: Chunk): number {
+  if (chunk.present === undefined) return chunk.blockCount;
+  return presentBefore(chunk, chunk.blockCount);
+}
+
+/** Present blocks before block `index`: its position among the stored ones. */
+export function presentBefore(chunk: Chunk, index: number): number {
+  if (chunk.present === undefined) return index;
+  let count = 0;
+  for (let block = 0; block < index; block++) if (isPresent(chunk, block)) count++;
+  return count;
+}
+
+export function encodeChunkTable(table: ChunkTable): Uint8Array {
+  const writer = new ByteWriter(64 + table.chunks.length * 32);
+  writer.byte(TABLE_MARK);
+  writer.varint(table.firstLog);
+  writer.varint(table.blockCount);
+  writer.varint(table.bornVersion);
+  writer.varint(table.runs.length);
+  let guestEnd = 0;
+  for (const run of table.runs) {
+    writer.signed(run.start - guestEnd);
+    writer.varint(run.length);
+    guestEnd = run.start + run.length;
+  }
+  let expected = 0;
+  for (const chunk of table.chunks) {
+    if (chunk === undefined) {
+      writer.varint(0);
+      continue;
+    }
+    writer.varint(chunk.storedBytes * 16 + (chunk.present === undefined ? 0 : 8) + chunk.codec);
+    writer.signed(chunk.place - expected);
+    expected = chunk.place + chunk.storedBytes;
+    if (chunk.present !== undefined) writer.raw(chunk.present);
+    writer.raw(chunk.hash);
+    for (const sum of chunk.checksums) writer.uint32(sum);
+  }
+  return writer.finish();
+}
+
+/** Errors: 'corrupt' for anything that no writer could have written. */
+export function decodeChunkTable(bytes: Uint8Array, blockBytes: number, where: string): ChunkTable {
+  const reader = new ByteReader(bytes, where);
+  if (reader.byte() !== TABLE_MARK) reader.fail('is not a chunk table');
+  const firstLog = reader.varint();
+  const blockCount = reader.varint();
+  const bornVersion = reader.varint();
+  if (blockCount === 0 || blockCount > segmentBlocksOf(blockBytes) || firstLog + blockCount > MAX_BLOCKS) reader.fail(`claims ${blockCount} blocks`);
+  const runs = readRuns(reader, blockCount);
+  const chunks: (Chunk | undefined)[] = [];
+  const chunkBlocks = chunkBlocksOf(blockBytes);
+  let expected = 0;
+  for (let first = 0; first < blockCount; first += chunkBlocks) {
+    const chunk = readChunk(reader, Math.min(chunkBlocks, blockCount - first), blockBytes, expected);
+    chunks.push(chunk);
+    if (chunk !== undefined) expected = chunk.place + chunk.storedBytes;
+  }
+  reader.end();
+  return { firstLog, blockCount, bornVersion, runs, chunks };
+}
+
+function readRuns(reader: ByteReader, blockCount: number): GuestRun[] {
+  const count = reader.varint();
+  if (count * 2 > reader.remaining) reader.fail(`claims ${count} guest runs`);
+  const runs: GuestRun[] = [];
+  let end = 0;
+  let total = 0;
+  for (let index = 0; index < count; index++) {
+    const start = end + reader.signed();
+    const length = reader.varint();
+    if (start < 0 || length === 0 || start + length > MAX_BLOCKS) reader.fail('guest run is out of range');
+    runs.push({ start, length });
+    end = start + length;
+    total += length;
+  }
+  if (total !== blockCount) reader.fail('guest runs are not as long as the segment');
+  return runs;
+}
+
+function readChunk(reader: ByteReader, blockCount: number, blockBytes: number, expected: number): Chunk | undefined {
+  const word = reader.varint();
+  if (word === 0) return undefined;
+  const codec = word % 8;
+  const storedBytes = Math.floor(word / 16);
+  const place = expected + reader.signed();
+  const present = Math.floor(word / 8) % 2 === 1 ? reader.take(Math.ceil(blockCount / 8)) : undefined;
+  const hash = reader.take(HASH_BYTES);
+  if (codec !== CODEC.raw && codec !== CODEC.zstd) reader.fail(`chunk of unknown codec ${codec}`);
+  if (place < RECORDS_OFFSET || !Number.isSafeInteger(place + storedBytes)) reader.fail(`chunk at ${place}`);
+  const draft: Chunk = { place, storedBytes, codec, blockCount, present, hash, checksums: new Uint32Array(0) };
+  const held = presentCount(draft);
+  if (held === 0 || (present !== undefined && held === blockCount)) reader.fail('chunk has a malformed map of blocks');
+  const rawBytes = held * blockBytes;
+  if (codec === CODEC.raw ? storedBytes !== rawBytes : storedBytes === 0 || storedBytes >= rawBytes) reader.fail(`chunk of ${storedBytes} bytes for ${rawBytes}`);
+  const checksums = new Uint32Array(codec === CODEC.raw ? held : 1);
+  for (let index = 0; index < checksums.length; index++) checksums[index] = reader.uint32();
+  return { ...draft, checksums };
+}
+
+/** Value of the log index for the segment whose first log block is the key. */
+export interface SegmentEntry {
+  readonly blockCount: number;
+  /** Where the chunk table lies. */
+  readonly place: number;
+  readonly lengthBytes: number;
+  readonly checksum: number;
+  /** Blocks written since the last commit that the working map has dropped again. */
+  readonly deadBlocks: number;
+}
+
+export function encodeSegmentEntry(entry: SegmentEntry): Uint8Array {
+  const writer = new ByteWriter(24);
+  writer.varint(entry.blockCount);
+  writer.varint(entry.place);
+  writer.varint(entry.lengthBytes);
+  writer.uint32(entry.checksum);
+  writer.varint(entry.deadBlocks);
+  return writer.finish();
+}
+
+export function decodeSegmentEntry(bytes: Uint8Array): SegmentEntry {
+  const reader = new ByteReader(bytes, 'log index');
+  const entry = { blockCount: reader.varint(), place: reader.varint(), lengthBytes: reader.varint(), checksum: reader.uint32(), deadBlocks: reader.varint() };
+  reader.end();
+  if (entry.blockCount === 0 || entry.deadBlocks > entry.blockCount) reader.fail('segment entry is malformed');
+  return entry;
+}

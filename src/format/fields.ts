@@ -1,0 +1,60 @@
+import { corrupt } from '../errors.ts';
+import type { Document } from './msgpack.ts';
+import { isCount, rootFromValue, type TreeRoot } from './page.ts';
+
+/** Takes the fields of a decoded document one by one, checking what each one is. */
+export class Fields {
+  private readonly document: Document;
+  private readonly what: string;
+
+  constructor(document: Document, what: string) {
+    this.document = document;
+    this.what = what;
+  }
+
+  fail(name: string): never {
+    throw corrupt(`${this.what}: field '${name}' is missing or malformed`);
+  }
+
+  count(name: string, limit = Number.MAX_SAFE_INTEGER): number {
+    const value = this.document[name];
+    if (!isCount(value) || value > limit) this.fail(name);
+    return value;
+  }
+
+  countOrNull(name: string): number | null {
+    return this.document[name] === null ? null : this.count(name);
+  }
+
+  text(name: string): string {
+    const value = this.document[name];
+    if (typeof value !== 'string') this.fail(name);
+    return value;
+  }
+
+  textOrNull(name: string): string | null {
+    return this.document[name] === null ? null : this.text(name);
+  }
+
+  bytes(name: string, lengthBytes: number): Uint8Array {
+    const value = this.document[name];
+    if (!(value instanceof Uint8Array) || value.length !== lengthBytes) this.fail(name);
+    return value;
+  }
+
+  texts(name: string): readonly string[] {
+    const value = this.document[name];
+    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) this.fail(name);
+    return value as string[];
+  }
+
+  root(name: string): TreeRoot {
+    return rootFromValue(this.document[name] ?? null, `${this.what}: tree '${name}'`);
+  }
+
+  child(name: string): Fields {
+    const value = this.document[name];
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) this.fail(name);
+    return new Fields(value as Document, `${this.what}, ${name}`);
+  }
+}

@@ -1,0 +1,151 @@
+import { corrupt, VsimgError } from '../errors.ts';
+import { Fields } from './fields.ts';
+import { FORMAT_VERSION, MAX_BLOCK_BYTES, MIN_BLOCK_BYTES, RECORDS_OFFSET, SLOT_BYTES } from './layout.ts';
+import { decodeDocument, encodeDocument } from './msgpack.ts';
+import { rootToValue, type TreeRoot } from './page.ts';
+
+export type Compression = { readonly codec: 'none' } | { readonly codec: 'zstd'; readonly level: number };
+
+/** Names of optional parts of the format, in the three classes that ext4 and qcow2 have. */
+export interface Features {
+  /** Unknown ones do no harm. */
+  readonly compatible: readonly string[];
+  /** With an unknown one, the container may be read but not written. */
+  readonly readOnlyCompatible: readonly string[];
+  /** With an unknown one, the container can not be understood. */
+  readonly incompatible: readonly string[];
+}
+
+export const NO_FEATURES: Features = { compatible: [], readOnlyCompatible: [], incompatible: [] };
+const KNOWN: Features = NO_FEATURES;
+
+/** Names of the trees whose roots the header holds. */
+export const TREE_NAMES = ['versions', 'ids', 'children', 'refs', 'marks', 'log'] as const;
+export type TreeName = (typeof TREE_NAMES)[number];
+
+/** All that a container says about itself; msgpack, in both slots. */
+export interface Header {
+  readonly features: Features;
+  /** 16 bytes. */
+  readonly imageId: Uint8Array;
+  readonly blockBytes: number;
+  readonly compression: Compression;
+  /** Number the next version gets. */
+  readonly nextVersion: number;
+  readonly versionCount: number;
+  /** Versions deleted since the last gc: their pages are neither in use nor listed as free yet. */
+  readonly unreclaimed: number;
+  /** Branch that the next commit moves, or null; version the working state came from, or null. */
+  readonly head: { readonly branch: string | null; readonly version: number | null };
+  readonly working: {
+    readonly sizeBytes: number;
+    readonly map: TreeRoot;
+    /** Map pages written in a later generation belong to the working state alone. */
+    readonly sharedGeneration: number;
+  };
+  readonly log: { readonly next: number; readonly youngMark: number; readonly dataBytes: number; readonly deadBlocks: number };
+  readonly trees: { readonly [name in TreeName]: TreeRoot };
+  readonly space: {
+    readonly free: TreeRoot;
+    readonly pending: TreeRoot;
+    readonly reserve: { readonly start: number; readonly end: number };
+    readonly end: number;
+    readonly freeBytes: number;
+    readonly pendingBytes: number;
+  };
+}
+
+export function encodeHeader(header: Header): Uint8Array {
+  const { space, working } = header;
+  return encodeDocument({
+    format: FORMAT_VERSION,
+    compatible: header.features.compatible,
+    'read-only-compatible': header.features.readOnlyCompatible,
+    incompatible: header.features.incompatible,
+    id: header.imageId,
+    'block-size': header.blockBytes,
+    compression: header.compression.codec,
+    level: header.compression.codec === 'zstd' ? header.compression.level : 0,
+    'next-version': header.nextVersion,
+    'version-count': header.versionCount,
+    unreclaimed: header.unreclaimed,
+    branch: header.head.branch,
+    head: header.head.version,
+    working: { size: working.sizeBytes, map: rootToValue(working.map), 'shared-generation': working.sharedGeneration },
+    log: { next: header.log.next, 'young-mark': header.log.youngMark, 'data-bytes': header.log.dataBytes, 'dead-blocks': header.log.deadBlocks },
+    trees: Object.fromEntries(TREE_NAMES.map((name) => [name, rootToValue(header.trees[name])])),
+    space: {
+      free: rootToValue(space.free),
+      pending: rootToValue(space.pending),
+      'reserve-start': space.reserve.start,
+      'reserve-end': space.reserve.end,
+      end: space.end,
+      'free-bytes': space.freeBytes,
+      'pending-bytes': space.pendingBytes,
+    },
+  });
+}
+
+/** Errors: 'corrupt', or 'unsupported' when the container needs what this program does not have. */
+export function decodeHeader(bytes: Uint8Array, where: string): Header {
+  const fields = new Fields(decodeDocument(bytes, where), where);
+  const format = fields.count('format');
+  if (format !== FORMAT_VERSION) {
+    throw new VsimgError('unsupported', `${where}: is in format version ${format}, this program knows ${FORMAT_VERSION}`, { hint: 'use a newer vsimg' });
+  }
+  const features = { compatible: fields.texts('compatible'), readOnlyCompatible: fields.texts('read-only-compatible'), incompatible: fields.texts('incompatible') };
+  const unknown = features.incompatible.find((name) => !KNOWN.incompatible.includes(name));
+  if (unknown !== undefined) throw new VsimgError('unsupported', `${where}: needs the feature '${unknown}'`, { hint: 'use a newer vsimg' });
+  const blockBytes = fields.count('block-size', MAX_BLOCK_BYTES);
+  if (blockBytes < MIN_BLOCK_BYTES || (blockBytes & (blockBytes - 1)) !== 0) fields.fail('block-size');
+  const working = fields.child('working');
+  const log = fields.child('log');
+  const trees = fields.child('trees');
+  const space = fields.child('space');
+  const header: Header = {
+    features,
+    imageId: fields.bytes('id', 16),
+    blockBytes,
+    compression: readCompression(fields),
+    nextVersion: fields.count('next-version'),
+    versionCount: fields.count('version-count'),
+    unreclaimed: fields.count('unreclaimed'),
+    head: { branch: fields.textOrNull('branch'), version: fields.countOrNull('head') },
+    working: { sizeBytes: working.count('size'), map: working.root('map'), sharedGeneration: working.count('shared-generation') },
+    log: { next: log.count('next'), youngMark: log.count('young-mark'), dataBytes: log.count('data-bytes'), deadBlocks: log.count('dead-blocks') },
+    trees: {
+      versions: trees.root('versions'),
+      ids: trees.root('ids'),
+      children: trees.root('children'),
+      refs: trees.root('refs'),
+      marks: trees.root('marks'),
+      log: trees.root('log'),
+    },
+    space: {
+      free: space.root('free'),
+      pending: space.root('pending'),
+      reserve: { start: space.count('reserve-start'), end: space.count('reserve-end') },
+      end: space.count('end'),
+      freeBytes: space.count('free-bytes'),
+      pendingBytes: space.count('pending-bytes'),
+    },
+  };
+  if (header.space.end < RECORDS_OFFSET || header.space.reserve.start > header.space.reserve.end || header.space.reserve.end > header.space.end) {
+    throw corrupt(`${where}: its space is malformed`);
+  }
+  return header;
+}
+
+function readCompression(fields: Fields): Compression {
+  const codec = fields.text('compression');
+  if (codec === 'none') return { codec };
+  if (codec === 'zstd') return { codec, level: fields.count('level', 22) };
+  return fields.fail('compression');
+}
+
+/** Features that forbid writing because this program does not know them. */
+export function unknownReadOnlyFeature(header: Header): string | undefined {
+  return header.features.readOnlyCompatible.find((name) => !KNOWN.readOnlyCompatible.includes(name));
+}
+
+export const MAX_HEADER_BYTES = SLOT_BYTES - 24;

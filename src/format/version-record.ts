@@ -1,0 +1,40 @@
+import { Fields } from './fields.ts';
+import { decodeDocument, encodeDocument } from './msgpack.ts';
+import { rootToValue, type TreeRoot } from './page.ts';
+
+export const VERSION_ID_BYTES = 16;
+
+/** Value of the version table for a version number; msgpack with one-letter keys, because there may be many. */
+export interface VersionRecord {
+  /** 16 bytes. */
+  readonly id: Uint8Array;
+  /** Number and id of the version it was made from; the number may be of one that is gone. */
+  readonly parent: number | null;
+  readonly sizeBytes: number;
+  readonly timeSeconds: number;
+  readonly message: string;
+  readonly map: TreeRoot;
+}
+
+export function encodeVersion(version: VersionRecord): Uint8Array {
+  return encodeDocument({
+    i: version.id,
+    p: version.parent,
+    s: version.sizeBytes,
+    t: version.timeSeconds,
+    m: version.message,
+    r: rootToValue(version.map),
+  });
+}
+
+export function decodeVersion(bytes: Uint8Array, number: number): VersionRecord {
+  const fields = new Fields(decodeDocument(bytes, `version ${number}`), `version ${number}`);
+  return {
+    id: fields.bytes('i', VERSION_ID_BYTES),
+    parent: fields.countOrNull('p'),
+    sizeBytes: fields.count('s'),
+    timeSeconds: fields.count('t'),
+    message: fields.text('m'),
+    map: fields.root('r'),
+  };
+}

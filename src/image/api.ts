@@ -1,0 +1,139 @@
+/** The shapes that cross the border between the engine and its front ends. */
+
+import type { Compression } from '../format/header.ts';
+
+export type { Compression } from '../format/header.ts';
+
+export interface CreateOptions {
+  /** Size of the virtual disk in bytes; any number from 0 to 2^53 - 1. */
+  readonly sizeBytes: number;
+  /** Smallest unit of the map in bytes: a power of two from 512 to 65536. Default 4096. */
+  readonly blockSizeBytes?: number;
+  /** Default zstd level 2. */
+  readonly compression?: Compression;
+  /** 16 bytes; default random. For byte-identical containers. */
+  readonly imageId?: Uint8Array;
+}
+
+/** Called now and then during long work; `totalBytes` is undefined while unknown. Must be cheap. */
+export type OnProgress = (doneBytes: number, totalBytes: number | undefined) => void;
+
+export interface VersionInfo {
+  /** Version number: 1, 2, 3 ... in time order, never used twice. */
+  readonly number: number;
+  /** 32 hex digits. */
+  readonly id: string;
+  /** The version it was made from (the nearest one that still exists), or null for a first version. */
+  readonly parent: number | null;
+  readonly parentId: string | null;
+  /** The next version in time order that still exists, or null for the newest. */
+  readonly next: number | null;
+  readonly sizeBytes: number;
+  /** Seconds since 1970. */
+  readonly timeSeconds: number;
+  readonly message: string;
+  readonly tags: readonly string[];
+  readonly branches: readonly string[];
+  /** True if the working state was made from this version. */
+  readonly isHead: boolean;
+}
+
+export interface Ref {
+  readonly name: string;
+  readonly kind: 'tag' | 'branch';
+  readonly version: number;
+}
+
+export interface HeadInfo {
+  /** Branch the next commit moves, or null when detached. */
+  readonly branch: string | null;
+  /** Version the working state was made from, or null before the first commit. */
+  readonly version: number | null;
+  /** True if the working state differs from that version. */
+  readonly dirty: boolean;
+  readonly workingSizeBytes: number;
+}
+
+export interface SpaceInfo {
+  /** Length of the container file. */
+  readonly fileBytes: number;
+  /** Stored (possibly compressed) guest data, in bytes. */
+  readonly dataBytes: number;
+  /** Slots, maps, tables: everything that is neither data nor free. */
+  readonly metadataBytes: number;
+  /** Free for reuse now or after the next publications. */
+  readonly freeBytes: number;
+}
+
+export interface ImageInfo {
+  /** Size of the working state in bytes. */
+  readonly sizeBytes: number;
+  /** 32 hex digits, made at `create`. */
+  readonly imageId: string;
+  readonly formatVersion: number;
+  readonly features: { readonly compatible: readonly string[]; readonly readOnlyCompatible: readonly string[]; readonly incompatible: readonly string[] };
+  readonly blockSizeBytes: number;
+  readonly chunkSizeBytes: number;
+  readonly compression: Compression;
+  /** Counts publications. */
+  readonly generation: number;
+  readonly versionCount: number;
+  readonly head: HeadInfo;
+  readonly space: SpaceInfo;
+}
+
+/** `data`: B holds data there; `zero`: A held data, B reads as zeros; `hole`: only one of them reaches so far, without data in B. */
+export interface DiffRange {
+  readonly start: number;
+  readonly length: number;
+  readonly kind: 'data' | 'zero' | 'hole';
+}
+
+export interface CommitOptions {
+  readonly message: string;
+  readonly tag?: string;
+  readonly allowEmpty?: boolean;
+  /** Seconds since 1970; default now, or SOURCE_DATE_EPOCH as the front end decides. */
+  readonly timeSeconds: number;
+}
+
+export interface WriteReport {
+  /** Guest bytes asked for. */
+  readonly requestedBytes: number;
+  /** Guest bytes newly stored, before compression. */
+  readonly storedBytes: number;
+  /** Guest bytes that already held that data. */
+  readonly unchangedBytes: number;
+  /** Guest bytes that became holes or were zeros. */
+  readonly zeroBytes: number;
+}
+
+export interface GcReport {
+  readonly dryRun: boolean;
+  readonly fileBytesBefore: number;
+  /** For a dry run: what it would be, to within a few pages. */
+  readonly fileBytesAfter: number;
+  readonly reclaimedBytes: number;
+}
+
+export interface CheckReport {
+  /** Each one line in the user's terms: version, guest range, place. */
+  readonly errors: readonly CheckFinding[];
+  /** Space that nothing refers to and that is not listed as free. */
+  readonly leakedBytes: number;
+  /** Metadata of deleted versions that the next gc gives back; not an error. */
+  readonly reclaimableBytes: number;
+  readonly pagesChecked: number;
+  readonly segmentsChecked: number;
+  /** Stored data bytes verified; 0 without `data`. */
+  readonly dataBytesChecked: number;
+  readonly versionsChecked: number;
+}
+
+export interface CheckFinding {
+  readonly message: string;
+  readonly hostOffset?: number;
+  readonly version?: number;
+  readonly guestOffset?: number;
+  readonly lengthBytes?: number;
+}

@@ -1,0 +1,128 @@
+import { VsimgError } from '../errors.ts';
+import { ByteWriter } from '../format/cursor.ts';
+import { EXTENT_KIND } from '../format/extent-page.ts';
+import type { TreeRoot } from '../format/page.ts';
+import { createHasher, type Hasher } from '../log/hash.ts';
+import { compareMaps } from '../map/compare.ts';
+import { ExtentMap } from '../map/extent-map.ts';
+import { checkRefName } from '../versions/refs.ts';
+import type { CommitOptions } from './api.ts';
+import type { Container } from './container.ts';
+import { diffViews } from './diff.ts';
+import type { View } from './view.ts';
+
+const MAX_MESSAGE_BYTES = 32 * 1024;
+
+/** The version that HEAD stands for as a view; an empty disk of the same size before the first one. */
+export function headView(container: Container): View {
+  const { head, pages, versions } = container;
+  if (head.version === null) return { map: new ExtentMap(pages, null), sizeBytes: container.workingSizeBytes };
+  const version = versions.need(head.version);
+  return { map: new ExtentMap(pages, version.map), sizeBytes: version.sizeBytes };
+}
+
+export function workingView(container: Container): View {
+  return { map: container.map, sizeBytes: container.workingSizeBytes };
+}
+
+/** True if the working state differs from the version of HEAD. */
+export function isDirty(container: Container): boolean {
+  return diffViews(headView(container), workingView(container), container.blockBytes).next().done !== true;
+}
+
+/** Makes the working state a version and publishes it; returns its number. Errors: 'refused' when nothing changed, 'usage' for a bad message or tag, 'exists' for a taken tag. */
+export async function commitWorking(container: Container, options: CommitOptions): Promise<number> {
+  checkCommit(container, options);
+  if (options.allowEmpty !== true && container.head.version !== null && !isDirty(container)) {
+    throw new VsimgError('refused', 'nothing to commit: the working state equals the version checked out', { hint: 'give --allow-empty to make a version all the same' });
+  }
+  container.begin();
+  let made = 0;
+  await container.publish({
+    makeVersion: (map) => {
+      made = addVersion(container, options, map);
+    },
+  });
+  return made;
+}
+
+export function checkCommit(container: Container, options: CommitOptions): void {
+  if (Buffer.byteLength(options.message, 'utf8') > MAX_MESSAGE_BYTES) throw new VsimgError('usage', `the message is longer than ${MAX_MESSAGE_BYTES} bytes`);
+  if (/\p{Surrogate}/u.test(options.message)) throw new VsimgError('usage', 'the message is not valid Unicode');
+  if (!Number.isSafeInteger(options.timeSeconds) || options.timeSeconds < 0) throw new VsimgError('usage', `time ${options.timeSeconds} is not a number of seconds since 1970`);
+  if (options.tag === undefined) return;
+  checkRefName(options.tag);
+  const taken = container.refs.get(options.tag);
+  if (taken !== undefined) throw new VsimgError('exists', `${taken.kind} '${options.tag}' exists already, at version ${taken.version}`, { hint: 'choose another name, or delete it first' });
+}
+
+function addVersion(container: Container, options: CommitOptions, map: TreeRoot): number {
+  const { versions, refs, log } = container;
+  const parent = container.head.version;
+  const record = {
+    parent,
+    sizeBytes: container.workingSizeBytes,
+    timeSeconds: options.timeSeconds,
+    message: options.message,
+    map,
+  };
+  const { number } = versions.add({ ...record, id: versionId(container, record) });
+  log.growUp();
+  const { branch } = container.head;
+  container.head = { branch, version: number };
+  if (branch !== null) refs.set({ name: branch, kind: 'branch', version: number });
+  if (options.tag !== undefined) refs.set({ name: options.tag, kind: 'tag', version: number });
+  return number;
+}
+
+/**
+ * BLAKE3, cut to 16 bytes, over: parent id, number, size, time, message, and for every range that differs
+ * from the parent its place and the raw hashes of the chunks that hold it. Never over places in the file.
+ */
+function versionId(container: Container, record: { parent: number | null; sizeBytes: number; timeSeconds: number; message: string }): Uint8Array {
+  const hasher = createHasher();
+  const writer = new ByteWriter();
+  const parent = record.parent === null ? undefined : container.versions.need(record.parent);
+  writer.byte(parent === undefined ? 0 : 1);
+  if (parent !== undefined) writer.raw(parent.id);
+  else writer.raw(container.header.imageId);
+  writer.varint(container.versions.next);
+  writer.varint(record.sizeBytes);
+  writer.varint(container.blockBytes);
+  writer.varint(record.timeSeconds);
+  const message = Buffer.from(record.message, 'utf8');
+  writer.varint(message.length);
+  writer.raw(message);
+  hasher.update(writer.finish());
+  const parentMap = new ExtentMap(container.pages, parent?.map ?? null);
+  for (const { start, end, b } of compareMaps(parentMap, container.map)) {
+    if (b) hashData(container, start, end, hasher);
+    else hashRange(hasher, 0, start, end);
+  }
+  return hasher.finish();
+}
+
+function hashRange(hasher: Hasher, kind: number, start: number, end: number): void {
+  const writer = new ByteWriter(24);
+  writer.byte(kind);
+  writer.varint(start);
+  writer.varint(end - start);
+  hasher.update(writer.finish());
+}
+
+function hashData(container: Container, start: number, end: number, hasher: Hasher): void {
+  for (const extent of container.map.extents(start, end)) {
+    if (extent.kind === EXTENT_KIND.lost) {
+      hashRange(hasher, 2, extent.start, extent.start + extent.length);
+      continue;
+    }
+    hashRange(hasher, 1, extent.start, extent.start + extent.length);
+    for (const part of container.reader.parts(extent.log, extent.length)) {
+      const writer = new ByteWriter(48);
+      writer.varint(part.first);
+      writer.varint(part.count);
+      writer.raw(part.chunk.hash);
+      hasher.update(writer.finish());
+    }
+  }
+}

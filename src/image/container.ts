@@ -1,0 +1,240 @@
+import { randomBytes } from 'node:crypto';
+import { VsimgError } from '../errors.ts';
+import { NO_FEATURES, type Header, TREE_NAMES, type TreeName, unknownReadOnlyFeature } from '../format/header.ts';
+import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MIN_BLOCK_BYTES, RECORDS_OFFSET, SLOT_A_OFFSET, SLOT_B_OFFSET, SLOT_BYTES } from '../format/layout.ts';
+import type { TreeRoot } from '../format/page.ts';
+import { encodeSlot, readSlots, type Slots } from '../format/slot.ts';
+import { LogReader } from '../log/reader.ts';
+import { SegmentTables } from '../log/tables.ts';
+import { LogWriter } from '../log/writer.ts';
+import { ExtentMap } from '../map/extent-map.ts';
+import { recordLayout } from '../map/layouts.ts';
+import { PageStore } from '../map/pages.ts';
+import type { RecordTree } from '../map/records.ts';
+import { PersistentTree } from '../map/tree.ts';
+import { Space } from '../space/space.ts';
+import { FailStopStorage } from '../storage/fail-stop.ts';
+import type { Storage } from '../storage/storage.ts';
+import { Refs } from '../versions/refs.ts';
+import { VersionTable } from '../versions/version-table.ts';
+import type { CreateOptions } from './api.ts';
+
+const TREE_TITLES: { readonly [name in TreeName]: string } = {
+  versions: 'version table',
+  ids: 'version ids',
+  children: 'version children',
+  refs: 'tags and branches',
+  marks: 'names of versions',
+  log: 'log index',
+};
+
+export interface ContainerOptions {
+  /** Lowest generation that another process still reads, or Infinity. */
+  readonly oldestReader?: (currentGeneration: number) => number;
+  /** Skip waiting for the disk: for throw-away images only. */
+  readonly sync?: 'on' | 'off';
+}
+
+export interface PublishOptions {
+  /** Called when the map of the working state is written and before the version table is: may add a version that has this map. */
+  readonly makeVersion?: (map: TreeRoot) => void;
+}
+
+/**
+ * One container with its parts opened: the published header, the trees it names, the log, the space, and
+ * the working state as it is being changed in memory.
+ */
+export class Container {
+  readonly storage: Storage;
+  readonly pages: PageStore;
+  readonly trees: { readonly [name in TreeName]: RecordTree };
+  readonly space: Space;
+  readonly tables: SegmentTables;
+  readonly reader: LogReader;
+  readonly log: LogWriter;
+  readonly versions: VersionTable;
+  readonly refs: Refs;
+  readonly map: ExtentMap;
+  /** As published last. */
+  header: Header;
+  generation: number;
+  /** The working state beside its map. */
+  workingSizeBytes: number;
+  sharedGeneration: number;
+  head: Header['head'];
+  unreclaimed: number;
+  private readonly options: ContainerOptions;
+  private begun = false;
+  private staleSlot: Slots['staleSlot'];
+
+  private constructor(storage: Storage, slots: Slots, options: ContainerOptions) {
+    const { header } = slots;
+    this.storage = storage;
+    this.options = options;
+    this.header = header;
+    this.generation = slots.generation;
+    this.staleSlot = slots.staleSlot;
+    this.pages = new PageStore(storage);
+    const open = (name: TreeName): RecordTree => new PersistentTree(recordLayout(TREE_TITLES[name]), this.pages, header.trees[name]);
+    this.trees = { versions: open('versions'), ids: open('ids'), children: open('children'), refs: open('refs'), marks: open('marks'), log: open('log') };
+    this.space = new Space(this.pages, header.space);
+    this.tables = new SegmentTables(storage, this.trees.log, header.blockBytes);
+    this.reader = new LogReader(storage, this.tables, header.blockBytes);
+    this.log = new LogWriter(
+      { storage, index: this.trees.log, tables: this.tables, space: this.space, blockBytes: header.blockBytes, compression: header.compression },
+      header.log,
+    );
+    this.versions = new VersionTable(this.trees, { next: header.nextVersion, count: header.versionCount });
+    this.refs = new Refs(this.trees);
+    this.log.bornVersion = header.nextVersion;
+    this.map = new ExtentMap(this.pages, header.working.map);
+    this.workingSizeBytes = header.working.sizeBytes;
+    this.sharedGeneration = header.working.sharedGeneration;
+    this.head = header.head;
+    this.unreclaimed = header.unreclaimed;
+  }
+
+  /** Errors: 'corrupt', 'unsupported', 'io'. */
+  static open(storage: Storage, options: ContainerOptions = {}): Container {
+    const slots = readBothSlots(storage);
+    const unknown = storage.readOnly ? undefined : unknownReadOnlyFeature(slots.header);
+    if (unknown !== undefined) {
+      throw new VsimgError('unsupported', `${storage.name}: writing it needs the feature '${unknown}'`, { hint: 'use a newer vsimg; reading works' });
+    }
+    return new Container(storage.readOnly ? storage : new FailStopStorage(storage), slots, options);
+  }
+
+  /** Makes an empty container on an empty storage and opens it. Errors: 'usage' for impossible sizes. */
+  static create(storage: Storage, create: CreateOptions, options: ContainerOptions = {}): Container {
+    const blockBytes = create.blockSizeBytes ?? DEFAULT_BLOCK_BYTES;
+    if (blockBytes < MIN_BLOCK_BYTES || blockBytes > MAX_BLOCK_BYTES || (blockBytes & (blockBytes - 1)) !== 0) {
+      throw new VsimgError('usage', `block size ${blockBytes} is not a power of two from ${MIN_BLOCK_BYTES} to ${MAX_BLOCK_BYTES}`);
+    }
+    checkSize(create.sizeBytes);
+    const header: Header = {
+      features: NO_FEATURES,
+      imageId: create.imageId ?? Uint8Array.from(randomBytes(16)),
+      blockBytes,
+      compression: create.compression ?? { codec: 'zstd', level: 2 },
+      nextVersion: 1,
+      versionCount: 0,
+      unreclaimed: 0,
+      head: { branch: 'main', version: null },
+      working: { sizeBytes: create.sizeBytes, map: null, sharedGeneration: 0 },
+      log: { next: 0, youngMark: 0, dataBytes: 0, deadBlocks: 0 },
+      trees: { versions: null, ids: null, children: null, refs: null, marks: null, log: null },
+      space: { free: null, pending: null, reserve: { start: 0, end: 0 }, end: RECORDS_OFFSET, freeBytes: 0, pendingBytes: 0 },
+    };
+    const slot = encodeSlot(1, header);
+    storage.write(slot, SLOT_A_OFFSET);
+    storage.write(slot, SLOT_B_OFFSET);
+    return Container.open(storage, options);
+  }
+
+  get blockBytes(): number {
+    return this.header.blockBytes;
+  }
+
+  /** True if the published header is no longer the newest on the storage. */
+  isStale(): boolean {
+    return readBothSlots(this.storage).generation !== this.generation;
+  }
+
+  /** To be called before anything is changed. */
+  begin(): void {
+    if (this.begun) return;
+    if (this.storage.readOnly) throw new VsimgError('internal', `${this.storage.name} is open for reading only`);
+    this.begun = true;
+    const oldest = this.options.oldestReader?.(this.generation) ?? Number.POSITIVE_INFINITY;
+    this.space.begin(Math.min(this.generation - 1, oldest));
+  }
+
+  /**
+   * Makes everything changed so far the published state, or changes nothing.
+   *
+   * Order: records, sync, slot A, sync, slot B. The second slot becomes durable with the first sync of the
+   * next publication; until then the state before may come back after a cut, and nothing of it has been
+   * overwritten (see `Space`).
+   */
+  async publish(options: PublishOptions = {}): Promise<void> {
+    if (!this.begun) return;
+    await this.log.flush();
+    const generation = this.generation + 1;
+    const write = (bytes: Uint8Array, place: number): void => this.storage.write(bytes, place);
+    const sink = {
+      generation,
+      writePage: (bytes: Uint8Array): number => {
+        const place = this.space.allocate(bytes.length);
+        write(bytes, place);
+        return place;
+      },
+      releasePage: (ref: { place: number; lengthBytes: number }): void => {
+        this.pages.forget(ref.place);
+        this.space.release(ref.place, ref.lengthBytes);
+      },
+    };
+    const shared = this.sharedGeneration;
+    const map = this.map.tree.flush({
+      ...sink,
+      // Older pages may belong to versions; gc finds out.
+      releasePage: (ref, birth) => {
+        if (birth > shared) sink.releasePage(ref);
+      },
+    });
+    options.makeVersion?.(map);
+    const trees = Object.fromEntries(TREE_NAMES.map((name) => [name, this.trees[name].flush(sink)])) as Header['trees'];
+    const header: Header = {
+      ...this.header,
+      nextVersion: this.versions.next,
+      versionCount: this.versions.count,
+      unreclaimed: this.unreclaimed,
+      head: this.head,
+      working: { sizeBytes: this.workingSizeBytes, map, sharedGeneration: options.makeVersion === undefined ? this.sharedGeneration : generation },
+      log: this.log.state,
+      trees,
+      space: this.space.finish(generation, write),
+    };
+    this.publishHeader(generation, header);
+  }
+
+  private publishHeader(generation: number, header: Header): void {
+    const slot = encodeSlot(generation, header);
+    if (this.staleSlot !== undefined) {
+      // The one good slot must never be the one that is written next.
+      this.storage.write(encodeSlot(this.generation, this.header), this.staleSlot === 'a' ? SLOT_A_OFFSET : SLOT_B_OFFSET);
+      this.staleSlot = undefined;
+    }
+    this.sync();
+    this.storage.write(slot, SLOT_A_OFFSET);
+    this.sync();
+    this.storage.write(slot, SLOT_B_OFFSET);
+    this.header = header;
+    this.generation = generation;
+    this.sharedGeneration = header.working.sharedGeneration;
+    this.log.bornVersion = header.nextVersion;
+    this.begun = false;
+  }
+
+  /** Waits until everything written is durable. */
+  sync(): void {
+    if (this.options.sync !== 'off') this.storage.sync();
+  }
+
+  close(): void {
+    this.storage.close();
+  }
+}
+
+function readBothSlots(storage: Storage): Slots {
+  const bytes = new Uint8Array(2 * SLOT_BYTES);
+  const count = storage.read(bytes, SLOT_A_OFFSET);
+  const whole = bytes.subarray(0, count);
+  return readSlots(whole.subarray(SLOT_A_OFFSET, SLOT_B_OFFSET), whole.subarray(SLOT_B_OFFSET), storage.name);
+}
+
+/** Errors: 'usage' for a size that is not a whole number from 0 to what the map can address. */
+export function checkSize(sizeBytes: number): void {
+  if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
+    throw new VsimgError('usage', `size ${sizeBytes} is not a whole number of bytes below 2^53`);
+  }
+}

@@ -1,0 +1,22 @@
+import { VsimgError } from '../errors.ts';
+import type { Container } from './container.ts';
+
+/** Removes versions and their tags, all or none; the caller publishes. Their space comes back at gc. */
+export function deleteVersions(container: Container, numbers: readonly number[]): void {
+  const { versions, refs, head } = container;
+  for (const number of numbers) {
+    if (number === head.version) {
+      throw new VsimgError('refused', `version ${number} is checked out`, { hint: 'check out another version first' });
+    }
+    const branch = refs.of(number).find((ref) => ref.kind === 'branch');
+    if (branch !== undefined) {
+      throw new VsimgError('refused', `version ${number} is the newest of branch '${branch.name}'`, { hint: `delete the branch first with 'vsimg branch IMAGE -d ${branch.name}'` });
+    }
+  }
+  container.begin();
+  for (const number of numbers) {
+    for (const ref of refs.of(number)) refs.remove(ref);
+    versions.remove(versions.need(number));
+  }
+  container.unreclaimed += numbers.length;
+}

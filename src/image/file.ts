@@ -1,0 +1,132 @@
+import { VsimgError } from '../errors.ts';
+import { READER_LOCKS_OFFSET, WRITER_LOCK_OFFSET } from '../format/layout.ts';
+import { FileStorage } from '../storage/file.ts';
+import { NewFile } from '../storage/new-file.ts';
+import type { LockableStorage } from '../storage/storage.ts';
+import type { CreateOptions } from './api.ts';
+import { Container, type ContainerOptions } from './container.ts';
+import { Image } from './image.ts';
+
+export interface OpenFileOptions {
+  /** 'write' takes the writer lock; 'read' is a short look; 'read-long' pins the generation for a long read. */
+  readonly mode: 'read' | 'read-long' | 'write';
+  /** How long to wait for another writer, in seconds. Default 0. */
+  readonly waitSeconds?: number;
+  /** 'off' for file systems without byte-range locks, when no other process can be there. Default 'on'. */
+  readonly locking?: 'on' | 'off';
+}
+
+const RETRY_MILLISECONDS = 20;
+/** A writer that looks for readers holds their bytes for microseconds. */
+const MAX_PIN_TRIES = 100;
+
+/** Opens the container at `path`. Errors: 'not-found', 'permission', 'locked', 'corrupt', 'unsupported', 'io'. */
+export async function openImageFile(path: string, options: OpenFileOptions): Promise<Image> {
+  const locking = options.locking ?? 'on';
+  const storage = FileStorage.open(path, { mode: options.mode === 'write' ? 'write' : 'read', locking });
+  try {
+    if (options.mode === 'write') {
+      await lockForWriting(storage, options.waitSeconds ?? 0);
+      return new Image(Container.open(storage, writerOptions(storage)));
+    }
+    if (options.mode === 'read') return new Image(Container.open(storage));
+    return new Image(await openPinned(storage));
+  } catch (error) {
+    storage.close();
+    throw error;
+  }
+}
+
+/**
+ * Makes a new container at `path`; `fill` may write to it before it appears under its name, complete and
+ * durable. Errors: 'exists' without `force`, and all of `openImageFile`.
+ */
+export async function createImageFile<T>(
+  path: string,
+  options: CreateOptions,
+  more: { readonly force?: boolean; readonly fill?: (image: Image) => Promise<T>; readonly locking?: 'on' | 'off' } = {},
+): Promise<T | undefined> {
+  const locking = more.locking ?? 'on';
+  const guard = more.force === true ? await lockExisting(path, locking) : undefined;
+  try {
+    const file = NewFile.begin(path, { force: more.force ?? false, locking });
+    try {
+      // Nobody else can see the file yet: it becomes durable once, when it gets its name.
+      const image = new Image(Container.create(file.storage, options, { sync: 'off' }));
+      const result = await more.fill?.(image);
+      await image.publish();
+      file.publish();
+      image.close();
+      return result;
+    } catch (error) {
+      file.abort();
+      throw error;
+    }
+  } finally {
+    guard?.close();
+  }
+}
+
+/** A container that is replaced must not have a writer at work. */
+async function lockExisting(path: string, locking: 'on' | 'off'): Promise<FileStorage | undefined> {
+  let storage: FileStorage;
+  try {
+    storage = FileStorage.open(path, { mode: 'write', locking });
+  } catch (error) {
+    if (error instanceof VsimgError && error.code === 'not-found') return undefined;
+    throw error;
+  }
+  try {
+    await lockForWriting(storage, 0);
+    return storage;
+  } catch (error) {
+    storage.close();
+    throw error;
+  }
+}
+
+async function lockForWriting(storage: LockableStorage, waitSeconds: number): Promise<void> {
+  const deadline = Date.now() + waitSeconds * 1000;
+  while (!storage.tryLock(WRITER_LOCK_OFFSET, 1, 'exclusive')) {
+    if (Date.now() >= deadline) {
+      throw new VsimgError('locked', `${storage.name}: another process is writing it`, { path: storage.name, hint: 'try again later, or give --wait SECONDS' });
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
+  }
+}
+
+function writerOptions(storage: LockableStorage): ContainerOptions {
+  return { oldestReader: (generation) => oldestReader(storage, generation) };
+}
+
+/** Lowest generation up to `newest` that some reader holds, or Infinity: asked by trying to lock ranges. */
+function oldestReader(storage: LockableStorage, newest: number): number {
+  const isFree = (start: number, length: number): boolean => {
+    if (!storage.tryLock(READER_LOCKS_OFFSET + start, length, 'exclusive')) return false;
+    storage.unlock(READER_LOCKS_OFFSET + start, length);
+    return true;
+  };
+  if (isFree(0, newest + 1)) return Number.POSITIVE_INFINITY;
+  let low = 0;
+  let high = newest;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (isFree(low, middle - low + 1)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Opens for a long read: the lock on the generation's byte keeps its space from being used again. */
+async function openPinned(storage: LockableStorage): Promise<Container> {
+  for (let attempt = 0; attempt < MAX_PIN_TRIES; attempt++) {
+    const container = Container.open(storage);
+    const at = READER_LOCKS_OFFSET + container.generation;
+    if (storage.tryLock(at, 1, 'shared')) {
+      if (!container.isStale()) return container;
+      storage.unlock(at, 1);
+    }
+    await new Promise((resolve) => setTimeout(resolve, attempt === 0 ? 0 : 1));
+  }
+  throw new VsimgError('locked', `${storage.name}: a writer publishes faster than it can be read`, { path: storage.name, hint: 'try again' });
+}

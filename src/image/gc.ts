@@ -1,0 +1,126 @@
+import { type Chunk, CODEC, isPresent, presentBefore, presentCount } from '../format/chunk-table.ts';
+import { RECORDS_OFFSET } from '../format/layout.ts';
+import { sealChunk, type SealedChunk } from '../log/seal.ts';
+import type { Segment } from '../log/tables.ts';
+import type { GcReport, OnProgress } from './api.ts';
+import { compactTail } from './compact.ts';
+import type { Container } from './container.ts';
+import { type Survey, surveyContainer } from './survey.ts';
+
+export interface GcOptions {
+  readonly dryRun?: boolean;
+  readonly onProgress?: OnProgress;
+}
+
+/** What becomes of one chunk: it stays, goes, or is written again with only the blocks that are alive. */
+type ChunkPlan = 'keep' | 'drop' | { readonly live: Uint8Array; readonly count: number };
+
+interface SegmentPlan {
+  readonly segment: Segment;
+  readonly chunks: readonly ChunkPlan[];
+  /** No chunk stays. */
+  readonly isDead: boolean;
+  readonly freedBytes: number;
+}
+
+/**
+ * Gives back everything that neither a version nor the working state needs, and makes the file shorter.
+ *
+ * Several publications: the first drops and thins what is dead; once that space is free, records from the
+ * end of the file move into it; then the file is cut. A cut at any moment leaves a whole container.
+ */
+export async function collectGarbage(container: Container, options: GcOptions): Promise<GcReport> {
+  const fileBytesBefore = container.storage.size();
+  const segments: Segment[] = [];
+  const survey = surveyContainer(container, { segment: (segment) => segments.push(segment) });
+  const plans = segments.map((segment) => planSegment(container, survey, segment)).filter((plan) => plan !== undefined);
+  if (options.dryRun === true) {
+    const kept = survey.used.totalBytes - plans.reduce((total, plan) => total + plan.freedBytes, 0);
+    const fileBytesAfter = Math.min(fileBytesBefore, RECORDS_OFFSET + kept);
+    return { dryRun: true, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
+  }
+  const everything = survey.used;
+  for (const range of survey.unused.ranges()) everything.add(range.start, range.end);
+  const garbage = [...everything.gaps(RECORDS_OFFSET, container.header.space.end)];
+  if (plans.length > 0 || garbage.length > 0) {
+    container.begin();
+    container.unreclaimed = 0;
+    for (const { start, end } of garbage) container.space.release(start, end - start);
+    let done = 0;
+    for (const plan of plans) {
+      await carryOut(container, plan);
+      options.onProgress?.(++done, plans.length);
+    }
+    await container.publish();
+  }
+  await compactTail(container);
+  const fileBytesAfter = container.storage.size();
+  return { dryRun: false, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
+}
+
+function planSegment(container: Container, survey: Survey, segment: Segment): SegmentPlan | undefined {
+  const { entry, firstLog } = segment;
+  let liveBlocks = 0;
+  for (const range of survey.live.within(firstLog, firstLog + entry.blockCount)) liveBlocks += range.end - range.start;
+  if (liveBlocks === entry.blockCount) return undefined;
+  const table = container.tables.table(segment);
+  const chunks = table.chunks.map((chunk, index) => planChunk(survey, chunk, firstLog + index * container.reader.chunkBlocks));
+  const isDead = chunks.every((plan) => plan === 'drop');
+  if (!isDead && chunks.every((plan, index) => plan === 'keep' || table.chunks[index] === undefined)) return undefined;
+  const freedBytes = chunks.reduce((total, plan, index) => total + freedBy(plan, table.chunks[index]), isDead ? entry.lengthBytes : 0);
+  return { segment, chunks, isDead, freedBytes };
+}
+
+function freedBy(plan: ChunkPlan, chunk: Chunk | undefined): number {
+  if (chunk === undefined || plan === 'keep') return 0;
+  if (plan === 'drop') return chunk.storedBytes;
+  return Math.floor(chunk.storedBytes * (1 - plan.count / presentCount(chunk)));
+}
+
+function planChunk(survey: Survey, chunk: Chunk | undefined, firstLog: number): ChunkPlan {
+  if (chunk === undefined) return 'drop';
+  const live = new Uint8Array(Math.ceil(chunk.blockCount / 8));
+  let count = 0;
+  for (const range of survey.live.within(firstLog, firstLog + chunk.blockCount)) {
+    for (let block = range.start - firstLog; block < range.end - firstLog; block++) {
+      live[block >>> 3] = (live[block >>> 3] as number) | (1 << (block & 7));
+      count++;
+    }
+  }
+  if (count === 0) return 'drop';
+  return count < presentCount(chunk) ? { live, count } : 'keep';
+}
+
+async function carryOut(container: Container, plan: SegmentPlan): Promise<void> {
+  const { log, space, tables } = container;
+  if (plan.isDead) {
+    log.drop(plan.segment);
+    return;
+  }
+  const table = tables.table(plan.segment);
+  const chunks: (Chunk | SealedChunk | undefined)[] = [];
+  for (let index = 0; index < table.chunks.length; index++) {
+    const chunk = table.chunks[index];
+    const what = plan.chunks[index] as ChunkPlan;
+    if (chunk === undefined || what === 'drop') chunks.push(undefined);
+    else if (what === 'keep') chunks.push(chunk);
+    else chunks.push(await thinChunk(container, chunk, what.live, what.count));
+  }
+  log.rewrite(plan.segment, chunks, (lengthBytes) => space.allocate(lengthBytes));
+}
+
+/** The chunk with only the blocks whose bit is set in `live`. */
+async function thinChunk(container: Container, chunk: Chunk, live: Uint8Array, count: number): Promise<SealedChunk> {
+  const { blockBytes, reader, header } = container;
+  const raw = chunk.codec === CODEC.raw ? reader.storedBytes(chunk) : reader.decode(chunk);
+  const packed = new Uint8Array(count * blockBytes);
+  let at = 0;
+  for (let block = 0; block < chunk.blockCount; block++) {
+    if (((live[block >>> 3] as number) & (1 << (block & 7))) === 0 || !isPresent(chunk, block)) continue;
+    const from = presentBefore(chunk, block) * blockBytes;
+    packed.set(raw.subarray(from, from + blockBytes), at);
+    at += blockBytes;
+  }
+  return sealChunk(packed, chunk.blockCount, live, blockBytes, header.compression);
+}
+

@@ -1,0 +1,236 @@
+import { VsimgError } from '../errors.ts';
+import { CHUNK_BYTES, FORMAT_VERSION, RECORDS_OFFSET, SLOT_BYTES } from '../format/layout.ts';
+import { ExtentMap } from '../map/extent-map.ts';
+import type { DataSource, DataTarget, Piece } from '../storage/transfer.ts';
+import { checkRefName, type RefKind } from '../versions/refs.ts';
+import { resolveRevision } from '../versions/revision.ts';
+import { hex, type NumberedVersion } from '../versions/version-table.ts';
+import type {
+  CheckReport, CommitOptions, DiffRange, GcReport, HeadInfo, ImageInfo, OnProgress, Ref, VersionInfo, WriteReport,
+} from './api.ts';
+import { checkContainer, type CheckOptions } from './check.ts';
+import { checkOut, planCheckout, refuseDirty } from './checkout.ts';
+import { commitWorking, isDirty, workingView } from './commit.ts';
+import type { Container } from './container.ts';
+import { deleteVersions } from './delete.ts';
+import { diffViews } from './diff.ts';
+import { collectGarbage, type GcOptions } from './gc.ts';
+import { type ExportReport, exportView, importSource, type ImportOptions } from './transfer.ts';
+import { type View, viewPieces } from './view.ts';
+import { writeBytes, zeroBytes } from './write.ts';
+
+/**
+ * One open container. `rev` is a revision as the user writes it (`3`, `v1.2`, `main`, `HEAD~2`, a unique
+ * id prefix); null stands for the working state.
+ */
+export class Image {
+  private readonly container: Container;
+
+  constructor(container: Container) {
+    this.container = container;
+  }
+
+  get path(): string {
+    return this.container.storage.name;
+  }
+
+  /** Releases the file and its locks; what was not published is gone. */
+  close(): void {
+    this.container.close();
+  }
+
+  info(): ImageInfo {
+    const { header, generation, storage } = this.container;
+    const { space, log } = header;
+    const freeBytes = space.freeBytes + space.pendingBytes + (space.reserve.end - space.reserve.start);
+    return {
+      sizeBytes: this.container.workingSizeBytes,
+      imageId: hex(header.imageId),
+      formatVersion: FORMAT_VERSION,
+      features: header.features,
+      blockSizeBytes: header.blockBytes,
+      chunkSizeBytes: CHUNK_BYTES,
+      compression: header.compression,
+      generation,
+      versionCount: header.versionCount,
+      head: this.head(),
+      space: {
+        fileBytes: storage.size(),
+        dataBytes: log.dataBytes,
+        metadataBytes: 2 * SLOT_BYTES + space.end - RECORDS_OFFSET - freeBytes - log.dataBytes,
+        freeBytes,
+      },
+    };
+  }
+
+  private head(): HeadInfo {
+    const { head, workingSizeBytes } = this.container;
+    return { branch: head.branch, version: head.version, dirty: isDirty(this.container), workingSizeBytes };
+  }
+
+  /** Errors: 'not-found' (the hint names the nearest), 'usage' for an ambiguous prefix. */
+  resolve(rev: string): number {
+    const { versions, refs, head } = this.container;
+    return resolveRevision(rev, { versions, refs, head: head.version });
+  }
+
+  version(rev: string | number): VersionInfo {
+    const number = typeof rev === 'number' ? rev : this.resolve(rev);
+    const version = this.container.versions.get(number);
+    if (version === undefined) throw new VsimgError('not-found', `there is no version ${number}`, { hint: "'vsimg log' lists them" });
+    return this.describe(version);
+  }
+
+  /** Newest first; lazy, so a caller that stops early costs nothing more. */
+  *versions(): IterableIterator<VersionInfo> {
+    let next: number | null = null;
+    for (const version of this.container.versions.newestFirst()) {
+      yield this.describe(version, next);
+      next = version.number;
+    }
+  }
+
+  private describe(version: NumberedVersion, next?: number | null): VersionInfo {
+    const { versions, refs, head } = this.container;
+    const parent = version.parent === null ? undefined : versions.need(version.parent);
+    const names = refs.of(version.number);
+    const named = (kind: RefKind): string[] => names.filter((ref) => ref.kind === kind).map((ref) => ref.name);
+    return {
+      number: version.number,
+      id: hex(version.id),
+      parent: version.parent,
+      parentId: parent === undefined ? null : hex(parent.id),
+      next: next === undefined ? (versions.after(version.number) ?? null) : next,
+      sizeBytes: version.sizeBytes,
+      timeSeconds: version.timeSeconds,
+      message: version.message,
+      tags: named('tag'),
+      branches: named('branch'),
+      isHead: head.version === version.number,
+    };
+  }
+
+  /** All tags and branches, sorted by name. */
+  refs(): Ref[] {
+    return [...this.container.refs.all()];
+  }
+
+  private view(rev: string | null): View {
+    if (rev === null) return workingView(this.container);
+    const version = this.container.versions.need(this.resolve(rev));
+    return { map: new ExtentMap(this.container.pages, version.map), sizeBytes: version.sizeBytes };
+  }
+
+  sizeOf(rev: string | null): number {
+    return this.view(rev).sizeBytes;
+  }
+
+  /** Data and holes of `[start, end)` in order; data at most 1 MiB a piece, valid until the next is asked for. */
+  async *pieces(rev: string | null, start: number, end: number): AsyncIterableIterator<Piece> {
+    yield* viewPieces(this.container, this.view(rev), start, end);
+  }
+
+  /** Errors: 'refused' beyond the end of the disk. */
+  write(guestOffset: number, bytes: Uint8Array): Promise<WriteReport> {
+    return writeBytes(this.container, guestOffset, bytes);
+  }
+
+  /** `[guestOffset, guestOffset + lengthBytes)` reads as zeros from now on and holds no data. */
+  zero(guestOffset: number, lengthBytes: number): Promise<WriteReport> {
+    return zeroBytes(this.container, guestOffset, lengthBytes);
+  }
+
+  /** Makes the working state durable. Commit, checkout, tags, branches, delete and gc publish by themselves. */
+  publish(): Promise<void> {
+    return this.container.publish();
+  }
+
+  async commit(options: CommitOptions): Promise<VersionInfo> {
+    return this.version(await commitWorking(this.container, options));
+  }
+
+  /** Errors: 'refused' when uncommitted changes would be lost. */
+  async checkout(rev: string, options: { readonly branch?: string; readonly force?: boolean }): Promise<HeadInfo> {
+    const number = this.resolve(rev);
+    const plan = planCheckout(this.container, rev, number, options.branch);
+    if (options.force !== true) refuseDirty(this.container, `checking out version ${number}`);
+    checkOut(this.container, plan);
+    await this.container.publish();
+    return this.head();
+  }
+
+  /** Ranges that differ, ascending. */
+  *diff(a: string | null, b: string | null): IterableIterator<DiffRange> {
+    yield* diffViews(this.view(a), this.view(b), this.container.blockBytes);
+  }
+
+  setTag(name: string, rev: string, options: { readonly force?: boolean } = {}): Promise<Ref> {
+    return this.setRef(name, rev, 'tag', options);
+  }
+
+  setBranch(name: string, rev: string, options: { readonly force?: boolean } = {}): Promise<Ref> {
+    return this.setRef(name, rev, 'branch', options);
+  }
+
+  private async setRef(name: string, rev: string, kind: RefKind, options: { readonly force?: boolean }): Promise<Ref> {
+    checkRefName(name);
+    const { refs, head } = this.container;
+    const version = this.resolve(rev);
+    const taken = refs.get(name);
+    if (taken !== undefined && (options.force !== true || taken.kind !== kind)) {
+      throw new VsimgError('exists', `${taken.kind} '${name}' exists already, at version ${taken.version}`, {
+        hint: taken.kind === kind ? 'give --force to move it' : 'choose another name: names are unique',
+      });
+    }
+    if (kind === 'branch' && head.branch === name && head.version !== version) {
+      throw new VsimgError('refused', `branch '${name}' is checked out: moving it would leave the working state behind`, { hint: 'check out another branch first' });
+    }
+    this.container.begin();
+    refs.set({ name, kind, version });
+    await this.container.publish();
+    return { name, kind, version };
+  }
+
+  /** Errors: 'not-found', 'refused' for the branch that is checked out. */
+  async deleteRef(name: string, kind: RefKind): Promise<Ref> {
+    const { refs, head } = this.container;
+    const ref = refs.get(name);
+    if (ref?.kind !== kind) {
+      throw new VsimgError('not-found', `there is no ${kind} '${name}'`, { hint: ref === undefined ? `'vsimg ${kind}' lists them` : `'${name}' is a ${ref.kind}` });
+    }
+    if (kind === 'branch' && head.branch === name) throw new VsimgError('refused', `branch '${name}' is checked out`, { hint: 'check out another one first' });
+    this.container.begin();
+    refs.remove(ref);
+    await this.container.publish();
+    return ref;
+  }
+
+  /** Removes versions; their tags go with them. Errors: 'refused' for the version checked out and for one that a branch names. */
+  async deleteVersions(revs: readonly string[]): Promise<VersionInfo[]> {
+    const numbers = [...new Set(revs.map((rev) => this.resolve(rev)))];
+    const deleted = numbers.map((number) => this.version(number));
+    deleteVersions(this.container, numbers);
+    await this.container.publish();
+    return deleted;
+  }
+
+  async gc(options: GcOptions = {}): Promise<GcReport> {
+    await this.container.publish();
+    return collectGarbage(this.container, options);
+  }
+
+  /** Reports what is wrong; throws only when the container can not be looked at at all. */
+  async check(options: CheckOptions = {}): Promise<CheckReport> {
+    return checkContainer(this.container, options);
+  }
+
+  /** Makes the working state equal to `source`, its size too, and commits it. Errors: 'refused' for uncommitted changes. */
+  async importFrom(source: DataSource, options: ImportOptions): Promise<{ readonly version: VersionInfo; readonly report: WriteReport }> {
+    const { number, report } = await importSource(this.container, source, options);
+    return { version: this.version(number), report };
+  }
+
+  exportTo(rev: string | null, target: DataTarget, options: { readonly onProgress?: OnProgress } = {}): Promise<ExportReport> {
+    return exportView(this.container, this.view(rev), target, options);
+  }
+}

@@ -1,0 +1,148 @@
+import { type ChunkTable, decodeSegmentEntry, isPresent } from '../format/chunk-table.ts';
+import { EXTENT_KIND, extentCount, extentEnd, extentKind, extentLength, extentLog, type Extents } from '../format/extent-page.ts';
+import { TREE_NAMES } from '../format/header.ts';
+import type { PageRef, TreeRoot } from '../format/page.ts';
+import { numberInKey, type Records } from '../format/record-page.ts';
+import type { Segment } from '../log/tables.ts';
+import { extentLayout, spaceLayout } from '../map/layouts.ts';
+import { walkTree } from '../map/walk.ts';
+import { rangeOfRecord } from '../space/space.ts';
+import { decodeVersion, type VersionRecord } from '../format/version-record.ts';
+import type { Container } from './container.ts';
+import { RangeSet } from './ranges.ts';
+
+/** What the published state of a container consists of. */
+export interface Survey {
+  /** Bytes that something refers to: pages, tables, chunks. */
+  readonly used: RangeSet;
+  /** Bytes that are listed as free, pending or set aside. */
+  readonly unused: RangeSet;
+  /** Log blocks that some version or the working state maps. */
+  readonly live: RangeSet;
+  /** Log blocks that segments hold. */
+  readonly held: RangeSet;
+  pages: number;
+  segments: number;
+  versions: number;
+}
+
+export interface SurveyVisitor {
+  /** Something is damaged; the survey goes on beside it. Without this, the error is thrown. */
+  damage?(error: unknown, where: DamagePlace): void;
+  segment?(segment: Segment, table: ChunkTable): void;
+  version?(number: number, record: VersionRecord): void;
+  extents?(extents: Extents, owner: MapOwner): void;
+}
+
+/** Whose map: a version number, or null for the working state. */
+export type MapOwner = number | null;
+
+export interface DamagePlace {
+  readonly owner?: MapOwner;
+  /** First and last guest block that the damaged part of a map may cover. */
+  readonly from?: number;
+  readonly to?: number;
+}
+
+/** Walks every page and every chunk table once. Errors: 'corrupt' unless the visitor takes damage. */
+export function surveyContainer(container: Container, visitor: SurveyVisitor = {}): Survey {
+  const survey: Survey = { used: new RangeSet(), unused: new RangeSet(), live: new RangeSet(), held: new RangeSet(), pages: 0, segments: 0, versions: 0 };
+  const { header, pages } = container;
+  const seen = new Set<number>();
+  const page = (ref: PageRef): boolean => {
+    if (seen.has(ref.place)) return false;
+    seen.add(ref.place);
+    survey.used.add(ref.place, ref.place + ref.lengthBytes);
+    survey.pages++;
+    return true;
+  };
+  const guard = (action: () => void, where: DamagePlace = {}): void => {
+    if (visitor.damage === undefined) return action();
+    try {
+      action();
+    } catch (error) {
+      visitor.damage(error, where);
+    }
+  };
+  const damage = visitor.damage === undefined ? {} : { damage: (error: unknown) => visitor.damage?.(error, {}) };
+  const walkMap = (root: TreeRoot, owner: MapOwner): void => {
+    const mapDamage =
+      visitor.damage === undefined
+        ? {}
+        : {
+            damage: (error: unknown, from: unknown, to: unknown) =>
+              visitor.damage?.(error, { owner, ...(typeof from === 'number' ? { from } : {}), ...(typeof to === 'number' ? { to } : {}) }),
+          };
+    walkTree(extentLayout, pages, root, {
+      page,
+      ...mapDamage,
+      leaf: (leaf) => {
+        addLive(survey.live, leaf);
+        visitor.extents?.(leaf, owner);
+      },
+    });
+  };
+  for (const name of TREE_NAMES) {
+    walkTree(container.trees[name].layout, pages, header.trees[name], {
+      page,
+      ...damage,
+      leaf: (leaf) => {
+        for (let index = 0; index < leaf.keys.length; index++) {
+          if (name === 'log') guard(() => visitSegment(container, survey, leaf, index, visitor));
+          if (name !== 'versions') continue;
+          guard(() => {
+            const number = numberInKey(leaf.keys[index] as string);
+            const record = decodeVersion(leaf.values[index] as Uint8Array, number);
+            survey.versions++;
+            visitor.version?.(number, record);
+            walkMap(record.map, number);
+          });
+        }
+      },
+    });
+  }
+  walkMap(header.working.map, null);
+  const unused = (leaf: Records): void => {
+    leaf.keys.forEach((key, index) => {
+      const range = rangeOfRecord(key, leaf.values[index] as Uint8Array);
+      survey.unused.add(range.start, range.end);
+    });
+  };
+  walkTree(spaceLayout, pages, header.space.free, { page, ...damage, leaf: unused });
+  walkTree(container.space.pending.layout, pages, header.space.pending, { page, ...damage, leaf: unused });
+  survey.unused.add(header.space.reserve.start, header.space.reserve.end);
+  return survey;
+}
+
+function addLive(live: RangeSet, leaf: Extents): void {
+  for (let index = 0; index < extentCount(leaf); index++) {
+    if (extentKind(leaf, index) !== EXTENT_KIND.data) continue;
+    live.add(extentLog(leaf, index), extentLog(leaf, index) + extentLength(leaf, index));
+  }
+}
+
+/** Last guest block that a leaf maps, plus one. */
+export function endOfLeaf(leaf: Extents): number {
+  return extentEnd(leaf, extentCount(leaf) - 1);
+}
+
+function visitSegment(container: Container, survey: Survey, leaf: Records, index: number, visitor: SurveyVisitor): void {
+  const segment: Segment = { firstLog: numberInKey(leaf.keys[index] as string), entry: decodeSegmentEntry(leaf.values[index] as Uint8Array) };
+  const { entry, firstLog } = segment;
+  survey.used.add(entry.place, entry.place + entry.lengthBytes);
+  const table = container.tables.table(segment);
+  survey.segments++;
+  let first = firstLog;
+  for (const chunk of table.chunks) {
+    const blockCount = chunk?.blockCount ?? 0;
+    if (chunk === undefined) {
+      first += container.reader.chunkBlocks;
+      continue;
+    }
+    survey.used.add(chunk.place, chunk.place + chunk.storedBytes);
+    if (chunk.present === undefined) survey.held.add(first, first + blockCount);
+    else for (let block = 0; block < blockCount; block++) if (isPresent(chunk, block)) survey.held.add(first + block, first + block + 1);
+    first += blockCount;
+  }
+  visitor.segment?.(segment, table);
+}

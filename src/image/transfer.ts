@@ -1,0 +1,70 @@
+import { VsimgError } from '../errors.ts';
+import type { DataSource, DataTarget } from '../storage/transfer.ts';
+import type { CommitOptions, OnProgress, WriteReport } from './api.ts';
+import { refuseDirty } from './checkout.ts';
+import { checkCommit, commitWorking } from './commit.ts';
+import type { Container } from './container.ts';
+import { resizeWorking } from './resize.ts';
+import { type View, viewPieces } from './view.ts';
+import { addReports, NOTHING_WRITTEN, writeBytes, zeroBytes } from './write.ts';
+
+const PIECE_BYTES = 1024 * 1024;
+/** Size of the working state while the length of a stream is not known yet. */
+const UNKNOWN_SIZE = Number.MAX_SAFE_INTEGER;
+
+export interface ImportOptions extends CommitOptions {
+  readonly onProgress?: OnProgress;
+}
+
+/** Makes the working state equal to `source`, its size too, and commits it. */
+export async function importSource(container: Container, source: DataSource, options: ImportOptions): Promise<{ number: number; report: WriteReport }> {
+  checkCommit(container, options);
+  refuseDirty(container, 'importing');
+  container.begin();
+  const total = source.sizeBytes;
+  if (total === undefined) container.workingSizeBytes = UNKNOWN_SIZE;
+  else await resizeWorking(container, total);
+  let report = NOTHING_WRITTEN;
+  let done = 0;
+  for await (const piece of source.pieces(PIECE_BYTES)) {
+    if (piece.kind === 'data') {
+      report = addReports(report, await writeBytes(container, piece.start, piece.bytes));
+      done = piece.start + piece.bytes.length;
+    } else {
+      report = addReports(report, await zeroBytes(container, piece.start, piece.end - piece.start));
+      done = piece.end;
+    }
+    options.onProgress?.(done, total);
+  }
+  if (total !== undefined && done !== total) throw new VsimgError('io', `the source ended at byte ${done} of ${total}`, { hint: 'it may have been changed while it was read: import it again' });
+  if (total === undefined) await resizeWorking(container, done);
+  const number = await commitWorking(container, { ...options, allowEmpty: true });
+  return { number, report };
+}
+
+export interface ExportReport {
+  readonly sizeBytes: number;
+  readonly dataBytes: number;
+}
+
+/** Hands every byte of a state to `target`, which is finished, or aborted when anything fails. */
+export async function exportView(container: Container, view: View, target: DataTarget, options: { readonly onProgress?: OnProgress }): Promise<ExportReport> {
+  let dataBytes = 0;
+  try {
+    for (const piece of viewPieces(container, view, 0, view.sizeBytes)) {
+      if (piece.kind === 'data') {
+        await target.data(piece.start, piece.bytes);
+        dataBytes += piece.bytes.length;
+        options.onProgress?.(piece.start + piece.bytes.length, view.sizeBytes);
+      } else {
+        await target.hole(piece.start, piece.end);
+        options.onProgress?.(piece.end, view.sizeBytes);
+      }
+    }
+    await target.finish(view.sizeBytes);
+  } catch (error) {
+    target.abort();
+    throw error;
+  }
+  return { sizeBytes: view.sizeBytes, dataBytes };
+}

@@ -1,0 +1,114 @@
+import { VsimgError } from '../errors.ts';
+import { EXTENT_KIND } from '../format/extent-page.ts';
+import type { ExtentMap, Run } from '../map/extent-map.ts';
+import type { Piece } from '../storage/transfer.ts';
+import type { Container } from './container.ts';
+
+/** One state of the disk: a version or the working state. */
+export interface View {
+  readonly map: ExtentMap;
+  readonly sizeBytes: number;
+}
+
+const PIECE_BYTES = 1024 * 1024;
+
+/** Errors: 'usage' when `[start, end)` is not inside the disk. */
+export function checkRange(start: number, end: number, sizeBytes: number): void {
+  if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end < start) {
+    throw new VsimgError('usage', `bytes ${start} to ${end} are not a range`);
+  }
+  if (end > sizeBytes) {
+    throw new VsimgError('refused', `bytes ${start} to ${end} reach beyond the end of the disk at ${sizeBytes}`, { guestOffset: start, hint: 'give a smaller offset or length' });
+  }
+}
+
+/** Fills `into`, a whole number of blocks, from guest block `startBlock` on. */
+export function readBlocks(container: Container, map: ExtentMap, startBlock: number, into: Uint8Array): void {
+  const { blockBytes } = container;
+  for (const run of map.runs(startBlock, startBlock + into.length / blockBytes)) {
+    const offset = (run.start - startBlock) * blockBytes;
+    readRun(container, run, into.subarray(offset, offset + run.length * blockBytes));
+  }
+}
+
+function readRun(container: Container, run: Run, into: Uint8Array): void {
+  if (run.kind === EXTENT_KIND.lost) {
+    const guestOffset = run.start * container.blockBytes;
+    throw new VsimgError('corrupt', `${container.storage.name}: bytes ${guestOffset} to ${guestOffset + into.length} of the disk were lost and never written again`, {
+      guestOffset,
+      hint: 'read another version, or write them again',
+    });
+  }
+  if (run.log === undefined) into.fill(0);
+  else readLog(container, run.log, into, run.start);
+}
+
+/** Log blocks wherever they are: still in memory, or in the container. */
+export function readLog(container: Container, log: number, into: Uint8Array, guestBlock: number): void {
+  const { blockBytes } = container;
+  try {
+    for (let offset = 0; offset < into.length; ) {
+      const segment = container.log.inMemory(log + offset / blockBytes);
+      if (segment === undefined) {
+        const stop = container.log.firstInMemory;
+        const length = Math.min(into.length - offset, Math.max(blockBytes, (stop - log) * blockBytes - offset));
+        container.reader.read(log + offset / blockBytes, into.subarray(offset, offset + length));
+        offset += length;
+      } else {
+        const length = Math.min(into.length - offset, (segment.endLog - log) * blockBytes - offset);
+        segment.read(log + offset / blockBytes, into.subarray(offset, offset + length));
+        offset += length;
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof VsimgError) || error.code !== 'corrupt' || error.guestOffset !== undefined) throw error;
+    const guestOffset = guestBlock * blockBytes;
+    throw new VsimgError('corrupt', `${container.storage.name}: bytes ${guestOffset} to ${guestOffset + into.length} of the disk are unreadable: ${error.message}`, {
+      ...(error.hostOffset === undefined ? {} : { hostOffset: error.hostOffset }),
+      guestOffset,
+      hint: error.hint ?? "run 'vsimg check'",
+    });
+  }
+}
+
+/** Data and holes of `[start, end)` in order; data in pieces of at most 1 MiB that are valid until the next is asked for. */
+export function* viewPieces(container: Container, view: View, start: number, end: number): Generator<Piece> {
+  checkRange(start, end, view.sizeBytes);
+  if (start === end) return;
+  const { blockBytes } = container;
+  const buffer = new Uint8Array(PIECE_BYTES);
+  let filled = 0;
+  let from = 0;
+  const cut = (): Piece => {
+    const first = Math.max(start, from);
+    const last = Math.min(end, from + filled);
+    return { kind: 'data', start: first, bytes: buffer.subarray(first - from, last - from) };
+  };
+  for (const run of view.map.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes))) {
+    if (run.log === undefined && run.kind !== EXTENT_KIND.lost) {
+      if (filled > 0) yield cut();
+      filled = 0;
+      yield { kind: 'hole', start: Math.max(start, run.start * blockBytes), end: Math.min(end, (run.start + run.length) * blockBytes) };
+      continue;
+    }
+    for (let done = 0; done < run.length; ) {
+      if (filled === PIECE_BYTES) {
+        yield cut();
+        filled = 0;
+      }
+      if (filled === 0) from = (run.start + done) * blockBytes;
+      // Pieces end at multiples of their size, so that whoever compares or writes them does so aligned.
+      const room = (PIECE_BYTES - filled - (filled === 0 ? from % PIECE_BYTES : 0)) / blockBytes;
+      const count = Math.min(run.length - done, Math.max(1, Math.floor(room)));
+      const log = run.log === undefined ? undefined : run.log + done;
+      readRun(container, { start: run.start + done, length: count, log, kind: run.kind }, buffer.subarray(filled, filled + count * blockBytes));
+      filled += count * blockBytes;
+      done += count;
+      if ((from + filled) % PIECE_BYTES === 0) {
+        yield cut();
+        filled = 0;
+      }
+    }
+  }
+  if (filled > 0) yield cut();
+}

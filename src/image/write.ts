@@ -1,0 +1,196 @@
+import { VsimgError } from '../errors.ts';
+import { EXTENT_KIND } from '../format/extent-page.ts';
+import type { ChunkPart } from '../log/reader.ts';
+import { blake3 } from '../log/hash.ts';
+import type { Run } from '../map/extent-map.ts';
+import { isZero } from '../storage/zero.ts';
+import type { WriteReport } from './api.ts';
+import type { Container } from './container.ts';
+import { checkRange, readBlocks, readLog } from './view.ts';
+
+/** What happens to one block. */
+const KEEP = 0;
+const STORE = 1;
+const CLEAR = 2;
+
+export const NOTHING_WRITTEN: WriteReport = { requestedBytes: 0, storedBytes: 0, unchangedBytes: 0, zeroBytes: 0 };
+
+export function addReports(a: WriteReport, b: WriteReport): WriteReport {
+  return {
+    requestedBytes: a.requestedBytes + b.requestedBytes,
+    storedBytes: a.storedBytes + b.storedBytes,
+    unchangedBytes: a.unchangedBytes + b.unchangedBytes,
+    zeroBytes: a.zeroBytes + b.zeroBytes,
+  };
+}
+
+/**
+ * Writes `bytes` into the working state: blocks that hold the same already are left alone, blocks of zeros
+ * become holes, the rest goes to the log. Edges that cover a part of a block are read, changed and written.
+ */
+export async function writeBytes(container: Container, guestOffset: number, bytes: Uint8Array): Promise<WriteReport> {
+  checkRange(guestOffset, guestOffset + bytes.length, container.workingSizeBytes);
+  if (bytes.length === 0) return NOTHING_WRITTEN;
+  container.begin();
+  const { blockBytes } = container;
+  const end = guestOffset + bytes.length;
+  const firstWhole = Math.ceil(guestOffset / blockBytes);
+  // The last block of the disk is whole when all of it that lies inside the disk is written.
+  const lastWhole = end === container.workingSizeBytes && guestOffset <= Math.floor(end / blockBytes) * blockBytes ? Math.ceil(end / blockBytes) : Math.floor(end / blockBytes);
+  let report: WriteReport = { ...NOTHING_WRITTEN, requestedBytes: bytes.length };
+  const edge = async (block: number): Promise<void> => {
+    const whole = new Uint8Array(blockBytes);
+    readBlocks(container, container.map, block, whole);
+    const from = Math.max(guestOffset, block * blockBytes);
+    const to = Math.min(end, (block + 1) * blockBytes);
+    whole.set(bytes.subarray(from - guestOffset, to - guestOffset), from - block * blockBytes);
+    report = addReports(report, await writeBlocks(container, block, whole));
+  };
+  if (guestOffset % blockBytes !== 0) await edge(firstWhole - 1);
+  if (lastWhole > firstWhole) {
+    const middle = bytes.subarray(firstWhole * blockBytes - guestOffset, Math.min(bytes.length, lastWhole * blockBytes - guestOffset));
+    const wholeBytes = middle.length - (middle.length % blockBytes);
+    report = addReports(report, await writeBlocks(container, firstWhole, middle.subarray(0, wholeBytes)));
+    if (wholeBytes < middle.length) {
+      const last = new Uint8Array(blockBytes);
+      last.set(middle.subarray(wholeBytes));
+      report = addReports(report, await writeBlocks(container, firstWhole + wholeBytes / blockBytes, last));
+    }
+  }
+  if (end > lastWhole * blockBytes && lastWhole >= firstWhole) await edge(lastWhole);
+  return report;
+}
+
+/** `[start, start + lengthBytes)` reads as zeros; whole blocks of it become holes. */
+export async function zeroBytes(container: Container, start: number, lengthBytes: number): Promise<WriteReport> {
+  const end = start + lengthBytes;
+  checkRange(start, end, container.workingSizeBytes);
+  if (lengthBytes === 0) return NOTHING_WRITTEN;
+  container.begin();
+  const { blockBytes } = container;
+  const firstWhole = Math.ceil(start / blockBytes);
+  const lastWhole = end === container.workingSizeBytes ? Math.ceil(end / blockBytes) : Math.floor(end / blockBytes);
+  if (firstWhole >= lastWhole) return writeBytes(container, start, new Uint8Array(lengthBytes));
+  const edges: [number, number][] = [
+    [start, Math.min(end, firstWhole * blockBytes)],
+    [Math.max(start, lastWhole * blockBytes), end],
+  ];
+  for (const [from, to] of edges) if (from < to) await writeBytes(container, from, new Uint8Array(to - from));
+  clearBlocks(container, firstWhole, lastWhole);
+  return { ...NOTHING_WRITTEN, requestedBytes: lengthBytes, zeroBytes: lengthBytes };
+}
+
+/** Makes blocks `[start, end)` of the working state a hole. */
+export function clearBlocks(container: Container, start: number, end: number): void {
+  container.begin();
+  noteDead(container, start, end);
+  container.map.clear(start, end);
+}
+
+async function writeBlocks(container: Container, start: number, bytes: Uint8Array): Promise<WriteReport> {
+  const { blockBytes, map, log } = container;
+  const actions = planBlocks(container, start, bytes);
+  const totals = [0, 0, 0];
+  for (let from = 0; from < actions.length; ) {
+    const action = actions[from] as number;
+    let to = from + 1;
+    while (to < actions.length && actions[to] === action) to++;
+    totals[action] = (totals[action] as number) + to - from;
+    if (action === CLEAR) clearBlocks(container, start + from, start + to);
+    if (action === STORE) {
+      noteDead(container, start + from, start + to);
+      for (let at = from; at < to; ) {
+        const count = Math.min(to - at, await log.room());
+        map.set(start + at, count, log.append(start + at, bytes.subarray(at * blockBytes, (at + count) * blockBytes)));
+        at += count;
+      }
+    }
+    from = to;
+  }
+  return {
+    requestedBytes: 0,
+    unchangedBytes: (totals[KEEP] as number) * blockBytes,
+    storedBytes: (totals[STORE] as number) * blockBytes,
+    zeroBytes: (totals[CLEAR] as number) * blockBytes,
+  };
+}
+
+function noteDead(container: Container, start: number, end: number): void {
+  const { youngMark } = container.log.state;
+  for (const extent of container.map.extents(start, end)) {
+    if (extent.kind === EXTENT_KIND.data && extent.log + extent.length > youngMark) container.log.noteDead(extent.log, extent.length);
+  }
+}
+
+/** One action for each block of `bytes`. */
+function planBlocks(container: Container, start: number, bytes: Uint8Array): Uint8Array {
+  const { blockBytes } = container;
+  const actions = new Uint8Array(bytes.length / blockBytes);
+  for (const run of container.map.runs(start, start + actions.length)) {
+    const first = run.start - start;
+    if (run.kind === EXTENT_KIND.lost) {
+      for (let block = first; block < first + run.length; block++) actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? CLEAR : STORE;
+    } else if (run.log === undefined) {
+      for (let block = first; block < first + run.length; block++) actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? KEEP : STORE;
+    } else {
+      planOverData(container, run, run.log, bytes.subarray(first * blockBytes, (first + run.length) * blockBytes), actions.subarray(first, first + run.length));
+    }
+  }
+  return actions;
+}
+
+function blockOf(bytes: Uint8Array, block: number, blockBytes: number): Uint8Array {
+  return bytes.subarray(block * blockBytes, (block + 1) * blockBytes);
+}
+
+/** Compares new bytes with what is stored: whole chunks by their hash, parts of chunks byte by byte. */
+function planOverData(container: Container, run: Run, log: number, bytes: Uint8Array, actions: Uint8Array): void {
+  const { blockBytes } = container;
+  const fresh = (from: number, to: number): void => {
+    for (let block = from; block < to; block++) actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? CLEAR : STORE;
+  };
+  let at = 0;
+  while (at < run.length) {
+    const segment = container.log.inMemory(log + at);
+    const count = Math.min(run.length - at, segment === undefined ? Math.max(1, container.log.firstInMemory - (log + at)) : segment.endLog - (log + at));
+    if (segment !== undefined) {
+      compareBlocks(container, run.start + at, log + at, bytes, actions, { from: at, to: at + count });
+      at += count;
+      continue;
+    }
+    const stop = at + count;
+    try {
+      for (const part of container.reader.parts(log + at, count)) {
+        if (isSameChunk(part, bytes.subarray(at * blockBytes, (at + part.count) * blockBytes), blockBytes)) {
+          actions.fill(KEEP, at, at + part.count);
+        } else {
+          compareBlocks(container, run.start + at, log + at, bytes, actions, { from: at, to: at + part.count });
+        }
+        at += part.count;
+      }
+    } catch (error) {
+      // What can not be read any more is written anew: that heals it.
+      if (!(error instanceof VsimgError) || error.code !== 'corrupt') throw error;
+      fresh(at, stop);
+      at = stop;
+    }
+  }
+}
+
+function isSameChunk(part: ChunkPart, bytes: Uint8Array, blockBytes: number): boolean {
+  if (part.first !== 0 || part.count !== part.chunk.blockCount || part.chunk.present !== undefined) return false;
+  // One block is read and compared faster than it is hashed.
+  if (bytes.length === blockBytes && part.chunk.checksums.length === 1) return false;
+  return Buffer.compare(blake3(bytes), part.chunk.hash) === 0;
+}
+
+function compareBlocks(container: Container, guestBlock: number, log: number, bytes: Uint8Array, actions: Uint8Array, range: { readonly from: number; readonly to: number }): void {
+  const { blockBytes } = container;
+  const old = new Uint8Array((range.to - range.from) * blockBytes);
+  readLog(container, log, old, guestBlock);
+  for (let block = range.from; block < range.to; block++) {
+    const fresh = blockOf(bytes, block, blockBytes);
+    if (Buffer.compare(fresh, blockOf(old, block - range.from, blockBytes)) === 0) actions[block] = KEEP;
+    else actions[block] = isZero(fresh) ? CLEAR : STORE;
+  }
+}

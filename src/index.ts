@@ -1,0 +1,23 @@
+/** The library: open or make a container, then work with its `Image`. */
+export { type ErrorCode, EXIT_STATUS, VsimgError, type VsimgErrorDetails } from './errors.ts';
+export type {
+  CheckFinding,
+  CheckReport,
+  CommitOptions,
+  Compression,
+  CreateOptions,
+  DiffRange,
+  GcReport,
+  HeadInfo,
+  ImageInfo,
+  OnProgress,
+  Ref,
+  SpaceInfo,
+  VersionInfo,
+  WriteReport,
+} from './image/api.ts';
+export { createImageFile, type OpenFileOptions, openImageFile } from './image/file.ts';
+export { Image } from './image/image.ts';
+export { type FileSourceOptions, openFileSource, streamSource } from './storage/source.ts';
+export { type FileTargetOptions, openFileTarget, streamTarget } from './storage/target.ts';
+export type { DataSource, DataTarget, Piece } from './storage/transfer.ts';

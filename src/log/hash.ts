@@ -1,0 +1,40 @@
+import { createRequire } from 'node:module';
+import { VsimgError } from '../errors.ts';
+import { HASH_BYTES } from '../format/chunk-table.ts';
+
+type Native = typeof import('@napi-rs/blake-hash');
+
+let loaded: Native | undefined;
+
+function native(): Native {
+  if (loaded === undefined) {
+    const require = createRequire(import.meta.url);
+    try {
+      loaded = require('@napi-rs/blake-hash') as Native;
+    } catch (cause) {
+      throw new VsimgError('unsupported', 'BLAKE3 is not available on this machine', { hint: 'install vsimg with its native packages', cause });
+    }
+  }
+  return loaded;
+}
+
+/** The first 16 bytes of the BLAKE3 hash. */
+export function blake3(bytes: Uint8Array): Uint8Array {
+  return native().blake3(bytes).subarray(0, HASH_BYTES);
+}
+
+export interface Hasher {
+  update(bytes: Uint8Array): void;
+  /** The first 16 bytes of the hash of everything so far. */
+  finish(): Uint8Array;
+}
+
+export function createHasher(): Hasher {
+  const hasher = new (native().Blake3Hasher)();
+  return {
+    update: (bytes) => {
+      hasher.update(bytes);
+    },
+    finish: () => Uint8Array.from(hasher.digestBuffer().subarray(0, HASH_BYTES)),
+  };
+}

@@ -1,0 +1,139 @@
+import { corrupt } from '../errors.ts';
+import { checksum } from '../format/checksum.ts';
+import { type Chunk, type ChunkTable, chunkBlocksOf, CODEC, isPresent, presentBefore, presentCount } from '../format/chunk-table.ts';
+import type { Storage } from '../storage/storage.ts';
+import { decompress } from './codec.ts';
+import type { SegmentTables } from './tables.ts';
+
+const CACHED_CHUNK_BYTES = 8 * 1024 * 1024;
+/** Raw chunks that lie one behind the other are read with one call of up to this size. */
+const READ_BYTES = 1024 * 1024;
+
+/** A part of one chunk: blocks `[first, first + count)` of it. */
+export interface ChunkPart {
+  readonly table: ChunkTable;
+  /** Position of the chunk in its table. */
+  readonly chunkIndex: number;
+  readonly chunk: Chunk;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Reads log blocks; every byte is verified before it is handed on. */
+export class LogReader {
+  private readonly storage: Storage;
+  private readonly tables: SegmentTables;
+  private readonly blockBytes: number;
+  readonly chunkBlocks: number;
+  private readonly decoded = new Map<number, { readonly checksum: number; readonly raw: Uint8Array }>();
+  private decodedBytes = 0;
+
+  constructor(storage: Storage, tables: SegmentTables, blockBytes: number) {
+    this.storage = storage;
+    this.tables = tables;
+    this.blockBytes = blockBytes;
+    this.chunkBlocks = chunkBlocksOf(blockBytes);
+  }
+
+  /** The parts of chunks that hold `[log, log + count)`, in order. Errors: 'corrupt' for blocks that are not kept. */
+  *parts(log: number, count: number): Generator<ChunkPart> {
+    let at = log;
+    const end = log + count;
+    while (at < end) {
+      const table = this.tables.table(this.tables.find(at));
+      const segmentEnd = Math.min(end, table.firstLog + table.blockCount);
+      while (at < segmentEnd) {
+        const inSegment = at - table.firstLog;
+        const chunkIndex = Math.floor(inSegment / this.chunkBlocks);
+        const first = inSegment - chunkIndex * this.chunkBlocks;
+        const chunk = table.chunks[chunkIndex];
+        if (chunk === undefined) throw corrupt(`log block ${at} was given up by gc but is still referred to`);
+        const length = Math.min(chunk.blockCount - first, segmentEnd - at);
+        for (let block = first; chunk.present !== undefined && block < first + length; block++) {
+          if (!isPresent(chunk, block)) throw corrupt(`log block ${at + block - first} was given up by gc but is still referred to`);
+        }
+        yield { table, chunkIndex, chunk, first, count: length };
+        at += length;
+      }
+    }
+  }
+
+  /** Fills `into` (a whole number of blocks) from log block `log` on. */
+  read(log: number, into: Uint8Array): void {
+    const { blockBytes } = this;
+    let offset = 0;
+    let pending: { place: number; lengthBytes: number; offset: number; sums: Uint32Array[] } | undefined;
+    const flush = (): void => {
+      if (pending !== undefined) this.readRaw(pending.place, into.subarray(pending.offset, pending.offset + pending.lengthBytes), pending.sums);
+      pending = undefined;
+    };
+    for (const { chunk, first, count } of this.parts(log, into.length / blockBytes)) {
+      const lengthBytes = count * blockBytes;
+      const stored = presentBefore(chunk, first);
+      if (chunk.codec === CODEC.raw) {
+        const place = chunk.place + stored * blockBytes;
+        const sums = chunk.checksums.subarray(stored, stored + count);
+        if (pending !== undefined && pending.place + pending.lengthBytes === place && pending.lengthBytes + lengthBytes <= READ_BYTES) {
+          pending.lengthBytes += lengthBytes;
+          pending.sums.push(sums);
+        } else {
+          flush();
+          pending = { place, lengthBytes, offset, sums: [sums] };
+        }
+      } else {
+        const raw = this.decode(chunk);
+        into.set(raw.subarray(stored * blockBytes, stored * blockBytes + lengthBytes), offset);
+      }
+      offset += lengthBytes;
+    }
+    flush();
+  }
+
+  private readRaw(place: number, into: Uint8Array, sums: readonly Uint32Array[]): void {
+    if (this.storage.read(into, place) < into.length) throw corrupt(`data at ${place} lies beyond the end of the file`, place);
+    let offset = 0;
+    for (const list of sums) {
+      for (const sum of list) {
+        if (checksum(into.subarray(offset, offset + this.blockBytes)) !== sum) throw corrupt(`data at ${place + offset} has a wrong checksum`, place + offset);
+        offset += this.blockBytes;
+      }
+    }
+  }
+
+  /** The raw bytes of all present blocks of a chunk. */
+  decode(chunk: Chunk, options: { readonly cache?: 'use' | 'bypass' } = {}): Uint8Array {
+    if (options.cache === 'bypass') return this.decodeStored(chunk);
+    const cached = this.decoded.get(chunk.place);
+    if (cached !== undefined && cached.checksum === chunk.checksums[0] && cached.raw.length === presentCount(chunk) * this.blockBytes) {
+      this.decoded.delete(chunk.place);
+      this.decoded.set(chunk.place, cached);
+      return cached.raw;
+    }
+    const raw = this.decodeStored(chunk);
+    this.decodedBytes += raw.length - (cached?.raw.length ?? 0);
+    this.decoded.set(chunk.place, { checksum: chunk.checksums[0] as number, raw });
+    for (const [place, entry] of this.decoded) {
+      if (this.decodedBytes <= CACHED_CHUNK_BYTES) break;
+      this.decoded.delete(place);
+      this.decodedBytes -= entry.raw.length;
+    }
+    return raw;
+  }
+
+  private decodeStored(chunk: Chunk): Uint8Array {
+    const stored = this.storedBytes(chunk);
+    return chunk.codec === CODEC.raw ? stored : decompress(stored, presentCount(chunk) * this.blockBytes, chunk.place);
+  }
+
+  /** The bytes of a chunk as they are stored, verified. */
+  storedBytes(chunk: Chunk): Uint8Array {
+    const stored = new Uint8Array(chunk.storedBytes);
+    if (chunk.codec === CODEC.raw) {
+      this.readRaw(chunk.place, stored, [chunk.checksums]);
+      return stored;
+    }
+    if (this.storage.read(stored, chunk.place) < stored.length) throw corrupt(`chunk at ${chunk.place} lies beyond the end of the file`, chunk.place);
+    if (checksum(stored) !== chunk.checksums[0]) throw corrupt(`chunk at ${chunk.place} has a wrong checksum`, chunk.place);
+    return stored;
+  }
+}

@@ -1,0 +1,73 @@
+import { corrupt } from '../errors.ts';
+import { checksum } from '../format/checksum.ts';
+import { type ChunkTable, decodeChunkTable, decodeSegmentEntry, type SegmentEntry } from '../format/chunk-table.ts';
+import { MAX_TABLE_BYTES } from '../format/layout.ts';
+import { numberInKey, numberKey } from '../format/record-page.ts';
+import { floorRecord, type RecordTree } from '../map/records.ts';
+import type { Storage } from '../storage/storage.ts';
+
+export interface Segment {
+  readonly firstLog: number;
+  readonly entry: SegmentEntry;
+}
+
+const CACHED_TABLES = 128;
+
+/** Finds the segment of a log block and its chunk table, verified. */
+export class SegmentTables {
+  private readonly storage: Storage;
+  private readonly index: RecordTree;
+  private readonly blockBytes: number;
+  private readonly cache = new Map<number, { readonly checksum: number; readonly table: ChunkTable }>();
+
+  constructor(storage: Storage, index: RecordTree, blockBytes: number) {
+    this.storage = storage;
+    this.index = index;
+    this.blockBytes = blockBytes;
+  }
+
+  /** The segment that holds `log`. Errors: 'corrupt' when the log has no such block. */
+  find(log: number): Segment {
+    const record = floorRecord(this.index, numberKey(log));
+    if (record !== undefined) {
+      const firstLog = numberInKey(record.key);
+      const entry = decodeSegmentEntry(record.value);
+      if (log < firstLog + entry.blockCount) return { firstLog, entry };
+    }
+    throw corrupt(`log block ${log} is in no segment`);
+  }
+
+  table(segment: Segment): ChunkTable {
+    const { entry, firstLog } = segment;
+    const cached = this.cache.get(entry.place);
+    if (cached !== undefined && cached.checksum === entry.checksum && cached.table.firstLog === firstLog) {
+      this.cache.delete(entry.place);
+      this.cache.set(entry.place, cached);
+      return cached.table;
+    }
+    const table = this.read(segment);
+    this.remember(entry, table);
+    return table;
+  }
+
+  remember(entry: SegmentEntry, table: ChunkTable): void {
+    this.cache.set(entry.place, { checksum: entry.checksum, table });
+    if (this.cache.size > CACHED_TABLES) {
+      for (const place of this.cache.keys()) {
+        this.cache.delete(place);
+        break;
+      }
+    }
+  }
+
+  private read({ entry, firstLog }: Segment): ChunkTable {
+    const where = `chunk table at ${entry.place}`;
+    if (entry.lengthBytes === 0 || entry.lengthBytes > MAX_TABLE_BYTES) throw corrupt(`${where}: has ${entry.lengthBytes} bytes`, entry.place);
+    const bytes = new Uint8Array(entry.lengthBytes);
+    if (this.storage.read(bytes, entry.place) < bytes.length) throw corrupt(`${where}: lies beyond the end of the file`, entry.place);
+    if (checksum(bytes) !== entry.checksum) throw corrupt(`${where}: has a wrong checksum`, entry.place);
+    const table = decodeChunkTable(bytes, this.blockBytes, where);
+    if (table.firstLog !== firstLog || table.blockCount !== entry.blockCount) throw corrupt(`${where}: belongs to another segment`, entry.place);
+    return table;
+  }
+}

@@ -1,0 +1,68 @@
+import { corrupt } from '../errors.ts';
+import { checksum } from '../format/checksum.ts';
+import { MAX_PAGE_BYTES } from '../format/layout.ts';
+import type { PageRef } from '../format/page.ts';
+import type { Storage } from '../storage/storage.ts';
+import { decodeNode, type TreeLayout, type TreeNode } from './node.ts';
+
+interface CachedNode {
+  readonly ref: PageRef;
+  readonly kind: number;
+  readonly node: unknown;
+}
+
+/** Reads and verifies pages; keeps the nodes it decoded last, within a fixed number of encoded bytes. */
+export class PageStore {
+  private readonly storage: Storage;
+  private readonly cacheBytes: number;
+  private readonly cache = new Map<number, CachedNode>();
+  private cachedBytes = 0;
+
+  constructor(storage: Storage, options: { readonly cacheBytes?: number } = {}) {
+    this.storage = storage;
+    this.cacheBytes = options.cacheBytes ?? 8 * 1024 * 1024;
+  }
+
+  /** The verified bytes of a page. Errors: 'corrupt' with the place. */
+  bytes(ref: PageRef, what: string): Uint8Array {
+    if (ref.lengthBytes > MAX_PAGE_BYTES) throw corrupt(`${what}: page of ${ref.lengthBytes} bytes`, ref.place);
+    const bytes = new Uint8Array(ref.lengthBytes);
+    const count = this.storage.read(bytes, ref.place);
+    if (count < bytes.length) throw corrupt(`${what}: page at ${ref.place} lies beyond the end of the file`, ref.place);
+    if (checksum(bytes) !== ref.checksum) throw corrupt(`${what}: page at ${ref.place} has a wrong checksum`, ref.place);
+    return bytes;
+  }
+
+  node<K, L>(layout: TreeLayout<K, L>, ref: PageRef): TreeNode<K, L> {
+    const cached = this.cache.get(ref.place);
+    if (cached !== undefined && cached.kind === layout.kind && cached.ref.checksum === ref.checksum && cached.ref.lengthBytes === ref.lengthBytes) {
+      // Re-inserting keeps the map in order of use; only worth it once something may have to go.
+      if (this.cachedBytes > this.cacheBytes / 2) {
+        this.cache.delete(ref.place);
+        this.cache.set(ref.place, cached);
+      }
+      return cached.node as TreeNode<K, L>;
+    }
+    const node = decodeNode(layout, this.bytes(ref, layout.name), ref.place);
+    this.remember(layout.kind, ref, node);
+    return node;
+  }
+
+  remember<K, L>(kind: number, ref: PageRef, node: TreeNode<K, L>): void {
+    this.forget(ref.place);
+    this.cache.set(ref.place, { ref, kind, node });
+    this.cachedBytes += ref.lengthBytes;
+    for (const [place, entry] of this.cache) {
+      if (this.cachedBytes <= this.cacheBytes) break;
+      this.cache.delete(place);
+      this.cachedBytes -= entry.ref.lengthBytes;
+    }
+  }
+
+  forget(place: number): void {
+    const entry = this.cache.get(place);
+    if (entry === undefined) return;
+    this.cache.delete(place);
+    this.cachedBytes -= entry.ref.lengthBytes;
+  }
+}

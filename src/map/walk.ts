@@ -1,0 +1,98 @@
+import { checksum } from '../format/checksum.ts';
+import { isPageRef, type PageRef, type TreeRoot } from '../format/page.ts';
+import { type Child, encodeNode, isLeaf, type InnerNode, isStored, type TreeLayout, type TreeNode } from './node.ts';
+import type { PageStore } from './pages.ts';
+import { PersistentTree } from './tree.ts';
+
+export interface TreeVisitor<L> {
+  /** A stored page; false: it was seen before, and what lies below it is not visited again. */
+  page(ref: PageRef): boolean;
+  leaf(leaf: L): void;
+  /** A page or what it says is damaged; the walk goes on beside it. Without this, the error is thrown. */
+  damage?(error: unknown, from: unknown, to: unknown): void;
+}
+
+/** Visits every page of a published tree once. */
+export function walkTree<K, L>(layout: TreeLayout<K, L>, pages: PageStore, root: TreeRoot, visitor: TreeVisitor<L>): void {
+  if (root === null) return;
+  const guarded = (from: K | undefined, to: K | undefined, action: () => void): void => {
+    if (visitor.damage === undefined) {
+      action();
+      return;
+    }
+    try {
+      action();
+    } catch (error) {
+      visitor.damage(error, from, to);
+    }
+  };
+  guarded(undefined, undefined, () => {
+    const tree = new PersistentTree(layout, pages, root);
+    const visit = (node: TreeNode<K, L>, upper: K | undefined): void => {
+      if (isLeaf(node)) {
+        visitor.leaf(node.leaf);
+        return;
+      }
+      for (let index = 0; index < node.children.length; index++) {
+        const limit = node.keys[index + 1] ?? upper;
+        guarded(node.keys[index], limit, () => {
+          // The page is checked against its parent before it counts as seen.
+          const child = tree.childNode(node, index, upper);
+          if (visitor.page(node.children[index] as PageRef)) visit(child, limit);
+        });
+      }
+    };
+    const top = tree.topNode() as TreeNode<K, L>;
+    if (!isPageRef(root) || visitor.page(root)) visit(top, undefined);
+  });
+}
+
+export interface Mover {
+  /** True for a page that must go elsewhere. */
+  shouldMove(ref: PageRef): boolean;
+  writePage(bytes: Uint8Array): number;
+  /** The page at `ref` was copied; nothing refers to it any more once all roots are moved. */
+  gaveUp(ref: PageRef): void;
+  /** The page that `ref` has become, by place. */
+  readonly moved: Map<number, PageRef>;
+}
+
+/** Copies the pages that must move, and those above them, to new places; pages that several roots share stay shared. Returns the new root. */
+export function moveTree<K, L>(layout: TreeLayout<K, L>, pages: PageStore, root: TreeRoot, mover: Mover): TreeRoot {
+  if (root === null || !isPageRef(root)) return root;
+  const move = (ref: PageRef): PageRef => {
+    const known = mover.moved.get(ref.place);
+    if (known !== undefined) return known;
+    const node = pages.node(layout, ref);
+    const children = isLeaf(node) ? [] : node.children.map((child) => move(child as PageRef));
+    const changed = !isLeaf(node) && children.some((child, index) => child !== node.children[index]);
+    let result = ref;
+    if (changed || mover.shouldMove(ref)) {
+      const copy = isLeaf(node) ? node : { ...node, children };
+      const bytes = encodeNode(layout, copy, node.birth);
+      result = { place: mover.writePage(bytes), lengthBytes: bytes.length, checksum: checksum(bytes) };
+      mover.gaveUp(ref);
+    }
+    mover.moved.set(ref.place, result);
+    return result;
+  };
+  return move(root);
+}
+
+/** Takes the pages that must move, and those above them, into memory, so that the next flush writes them elsewhere. */
+export function loosenTree<K, L>(tree: PersistentTree<K, L>, shouldMove: (ref: PageRef) => boolean): void {
+  const loosen = (child: Child<K, L>): Child<K, L> => {
+    const node = isStored(child) ? tree.pages.node(tree.layout, child) : child;
+    const children = isLeaf(node) ? [] : node.children.map(loosen);
+    const changed = !isLeaf(node) && children.some((next, index) => next !== node.children[index]);
+    if (isStored(child)) {
+      if (!changed && !shouldMove(child)) return child;
+      tree.release(child, node.birth);
+    } else if (!changed) {
+      return child;
+    }
+    return isLeaf(node) ? { ...node, birth: Number.POSITIVE_INFINITY } : ({ ...node, birth: Number.POSITIVE_INFINITY, children } as InnerNode<K, L>);
+  };
+  tree.reshape(loosen);
+}
+

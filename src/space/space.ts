@@ -1,0 +1,301 @@
+import { corrupt, VsimgError } from '../errors.ts';
+import { ByteReader, ByteWriter } from '../format/cursor.ts';
+import { MAX_CONTAINER_BYTES, RECORDS_OFFSET } from '../format/layout.ts';
+import type { TreeRoot } from '../format/page.ts';
+import { NO_RECORDS, NUMBER_KEY_BYTES, numberInKey, numberKey, type Records } from '../format/record-page.ts';
+import { spaceLayout, recordLayout } from '../map/layouts.ts';
+import { isLeaf, type TreeNode } from '../map/node.ts';
+import type { PageStore } from '../map/pages.ts';
+import { floorRecord, putRecord, records, recordsBackward, type RecordTree, removeRecord } from '../map/records.ts';
+import { PersistentTree } from '../map/tree.ts';
+
+/** A byte range of the container, `[start, end)`. */
+export interface HostRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What the header keeps of the space. */
+export interface SpaceState {
+  readonly free: TreeRoot;
+  readonly pending: TreeRoot;
+  /** Free space set aside for the pages of the two trees themselves. */
+  readonly reserve: HostRange;
+  readonly end: number;
+  readonly freeBytes: number;
+  readonly pendingBytes: number;
+}
+
+const EMPTY: HostRange = { start: 0, end: 0 };
+/** Small records are placed one behind the other in windows of free space of this size. */
+const WINDOW_BYTES = 64 * 1024;
+const SMALL_BYTES = 16 * 1024;
+const RESERVE_BYTES = 32 * 1024;
+const LOW_RESERVE_BYTES = 8 * 1024;
+/** Bounds the memory of one transaction; what is left over ripens in the next one. */
+const MAX_RIPENED = 100_000;
+
+/**
+ * Gives out and takes back the bytes of the container behind the slots.
+ *
+ * Space given back in generation g is pending: generation g - 1 still needs it, and a cut before the next
+ * sync may bring that back. It is free for the transaction that publishes g + 2, when no reader of a
+ * generation below g is left. The pages of the two trees kept here go to the reserve or to the end of the
+ * file, never to space taken out of the trees, so that writing them does not change them.
+ */
+export class Space {
+  readonly free: RecordTree;
+  readonly pending: RecordTree;
+  private reserve: HostRange;
+  private window: HostRange = EMPTY;
+  private endOffset: number;
+  private freeTotal: number;
+  private pendingTotal: number;
+  private released: HostRange[] = [];
+
+  constructor(pages: PageStore, state: SpaceState) {
+    this.free = new PersistentTree(spaceLayout, pages, state.free);
+    this.pending = new PersistentTree(recordLayout('pending space'), pages, state.pending);
+    this.reserve = state.reserve;
+    this.endOffset = state.end;
+    this.freeTotal = state.freeBytes;
+    this.pendingTotal = state.pendingBytes;
+  }
+
+  /** Everything behind it belongs to nobody. */
+  get end(): number {
+    return this.endOffset;
+  }
+
+  get freeBytes(): number {
+    return this.freeTotal + (this.window.end - this.window.start);
+  }
+
+  get pendingBytes(): number {
+    return this.pendingTotal;
+  }
+
+  get reserved(): HostRange {
+    return this.reserve;
+  }
+
+  /** Starts a transaction: what was given back up to generation `ripe` becomes free. */
+  begin(ripe: number): void {
+    this.ripen(ripe);
+    if (this.reserve.end - this.reserve.start < LOW_RESERVE_BYTES) {
+      this.emptyReserve();
+      this.lowerEnd();
+      this.fillReserve();
+    } else {
+      this.lowerEnd();
+    }
+  }
+
+  /** Makes the reserve ordinary free space. */
+  emptyReserve(): void {
+    this.addFree(this.reserve);
+    this.reserve = EMPTY;
+  }
+
+  fillReserve(): void {
+    if (this.reserve === EMPTY) this.reserve = this.takeFree(LOW_RESERVE_BYTES, RESERVE_BYTES) ?? EMPTY;
+  }
+
+  private ripen(ripe: number): void {
+    if (this.pendingTotal === 0) return;
+    const limit = numberKey(ripe + 1);
+    const ranges: HostRange[] = [];
+    let last: string | undefined;
+    for (const { key, value } of records(this.pending, undefined, limit)) {
+      if (ranges.length === MAX_RIPENED) break;
+      const start = numberInKey(key, NUMBER_KEY_BYTES);
+      ranges.push({ start, end: start + lengthOf(value) });
+      last = key;
+    }
+    if (last === undefined) return;
+    this.pending.replaceRange('', `${last}\0`, NO_RECORDS);
+    for (const range of joinRanges(ranges)) {
+      this.pendingTotal -= range.end - range.start;
+      this.addFree(range);
+    }
+  }
+
+  /** Free space that touches the end of the file is no longer part of it. */
+  private lowerEnd(): void {
+    for (const { key, value } of recordsBackward(this.free)) {
+      const start = numberInKey(key);
+      const length = lengthOf(value);
+      if (start + length !== this.endOffset) return;
+      removeRecord(this.free, key);
+      this.freeTotal -= length;
+      this.endOffset = start;
+      return;
+    }
+  }
+
+  /** A place for a record of `lengthBytes`, anywhere. */
+  allocate(lengthBytes: number): number {
+    if (lengthBytes > this.window.end - this.window.start) {
+      if (lengthBytes > SMALL_BYTES) return this.takeFree(lengthBytes, lengthBytes)?.start ?? this.extend(lengthBytes);
+      const next = this.takeFree(lengthBytes, WINDOW_BYTES);
+      if (next === undefined) return this.extend(lengthBytes);
+      this.addFree(this.window);
+      this.window = next;
+    }
+    const { start, end } = this.window;
+    this.window = { start: start + lengthBytes, end };
+    return start;
+  }
+
+  /** A place below `limit`, or undefined when no free run there is long enough. */
+  allocateBelow(lengthBytes: number, limit: number): number | undefined {
+    const run = this.firstFit(lengthBytes);
+    if (run === undefined || run.start + lengthBytes > limit) return undefined;
+    return this.takeFree(lengthBytes, lengthBytes)?.start;
+  }
+
+  private extend(lengthBytes: number): number {
+    const start = this.endOffset;
+    this.endOffset += lengthBytes;
+    if (this.endOffset > MAX_CONTAINER_BYTES) throw new VsimgError('no-space', 'the container would be larger than 2 PiB', { hint: 'run gc, or start a new container' });
+    return start;
+  }
+
+  /** `[place, place + lengthBytes)` is not needed by what is being published. */
+  release(place: number, lengthBytes: number): void {
+    this.released.push({ start: place, end: place + lengthBytes });
+  }
+
+  /** Ends the transaction that publishes `generation`: returns what the header has to say. */
+  finish(generation: number, write: (bytes: Uint8Array, place: number) => void): SpaceState {
+    this.addFree(this.window);
+    this.window = EMPTY;
+    // The changed pages of both trees give up their old places, which changes the pending tree again;
+    // a page is only given up once, so this ends.
+    for (;;) {
+      const given = [...this.free.takeReleased(), ...this.pending.takeReleased()];
+      for (const { ref } of given) this.release(ref.place, ref.lengthBytes);
+      if (this.released.length === 0) break;
+      const ranges = joinRanges(this.released);
+      this.released = [];
+      for (const { start, end } of ranges) {
+        this.pendingTotal += end - start;
+        putRecord(this.pending, numberKey(generation, start), encodeLength(end - start));
+      }
+    }
+    const sink = {
+      generation,
+      writePage: (bytes: Uint8Array): number => {
+        const place = this.placeInReserve(bytes.length);
+        write(bytes, place);
+        return place;
+      },
+      releasePage: (): void => {
+        throw corrupt('space trees changed while they were written');
+      },
+    };
+    const free = this.free.flush(sink);
+    const pending = this.pending.flush(sink);
+    return { free, pending, reserve: this.reserve, end: this.endOffset, freeBytes: this.freeTotal, pendingBytes: this.pendingTotal };
+  }
+
+  private placeInReserve(lengthBytes: number): number {
+    const { start, end } = this.reserve;
+    if (lengthBytes > end - start) return this.extend(lengthBytes);
+    this.reserve = { start: start + lengthBytes, end };
+    return start;
+  }
+
+  /** Forgets all free and pending space and takes `ranges` (sorted, apart from each other) as given back by the next publication. */
+  rebuild(ranges: readonly HostRange[]): void {
+    this.free.clear({ olderThan: -1 });
+    this.pending.clear({ olderThan: -1 });
+    this.free.takeReleased();
+    this.pending.takeReleased();
+    this.freeTotal = 0;
+    this.pendingTotal = 0;
+    this.reserve = EMPTY;
+    this.window = EMPTY;
+    this.released = [...ranges];
+  }
+
+  private addFree(range: HostRange): void {
+    if (range.start >= range.end) return;
+    let { start, end } = range;
+    this.freeTotal += end - start;
+    const before = floorRecord(this.free, numberKey(start));
+    if (before !== undefined) {
+      const place = numberInKey(before.key);
+      if (place + lengthOf(before.value) > start) throw corrupt(`free space at ${place} overlaps what is given back at ${start}`, place);
+      if (place + lengthOf(before.value) === start) start = place;
+    }
+    const after = floorRecord(this.free, numberKey(end));
+    let to = numberKey(end);
+    if (after !== undefined && after.key === to) {
+      end += lengthOf(after.value);
+      to = `${to}\0`;
+    }
+    this.free.replaceRange(numberKey(start), to, { keys: [numberKey(start)], values: [encodeLength(end - start)] });
+  }
+
+  /** Takes at least `atLeast` and at most `atMost` bytes from the lowest free run that is long enough. */
+  private takeFree(atLeast: number, atMost: number): HostRange | undefined {
+    const run = this.firstFit(atLeast);
+    if (run === undefined) return undefined;
+    const end = Math.min(run.end, run.start + atMost);
+    const rest: Records = end < run.end ? { keys: [numberKey(end)], values: [encodeLength(run.end - end)] } : NO_RECORDS;
+    this.free.replaceRange(numberKey(run.start), numberKey(run.end), rest);
+    this.freeTotal -= end - run.start;
+    return { start: run.start, end };
+  }
+
+  private firstFit(lengthBytes: number): HostRange | undefined {
+    let node = this.free.topNode();
+    let upper: string | undefined;
+    if (node === null) return undefined;
+    while (!isLeaf<string, Records>(node)) {
+      const index: number = node.sums.findIndex((longest) => longest >= lengthBytes);
+      if (index < 0) return undefined;
+      const limit: string | undefined = node.keys[index + 1] ?? upper;
+      const child: TreeNode<string, Records> = this.free.childNode(node, index, upper);
+      node = child;
+      upper = limit;
+    }
+    const { keys, values } = node.leaf;
+    for (let index = 0; index < keys.length; index++) {
+      const length = lengthOf(values[index] as Uint8Array);
+      if (length < lengthBytes) continue;
+      const start = numberInKey(keys[index] as string);
+      if (start < RECORDS_OFFSET || start + length > this.endOffset) throw corrupt(`free space at ${start} lies outside the container's records`);
+      return { start, end: start + length };
+    }
+    return undefined;
+  }
+}
+
+/** All ranges of a space tree's root, for walks over everything. */
+export function rangeOfRecord(key: string, value: Uint8Array): HostRange {
+  const start = numberInKey(key, key.length - NUMBER_KEY_BYTES);
+  return { start, end: start + lengthOf(value) };
+}
+
+function lengthOf(value: Uint8Array): number {
+  return new ByteReader(value, 'free space').varint();
+}
+
+function encodeLength(length: number): Uint8Array {
+  const writer = new ByteWriter(9);
+  writer.varint(length);
+  return writer.finish();
+}
+
+/** Sorted, with touching ranges joined. */
+export function joinRanges(ranges: readonly HostRange[]): HostRange[] {
+  const result: HostRange[] = [];
+  for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
+    const last = result[result.length - 1];
+    if (last !== undefined && last.end === range.start) result[result.length - 1] = { start: last.start, end: range.end };
+    else result.push(range);
+  }
+  return result;
+}

@@ -1,0 +1,18 @@
+import { createRequire } from 'node:module';
+
+export type Loaded<T> = { readonly module: T } | { readonly failure: unknown };
+
+/**
+ * Loads the CommonJS package `name` now. Native packages are loaded so, at their first use, because loading takes
+ * 5 to 10 ms, because synchronous code needs them, and because a package without a build for this
+ * platform must not keep everything else from working. Bundlers must leave these packages external.
+ */
+export function loadPackage<T>(name: string): Loaded<T> {
+  try {
+    // In a CommonJS bundle import.meta.url is empty, in an ES module there is no __filename.
+    const load = createRequire(typeof __filename === 'string' ? __filename : import.meta.url);
+    return { module: load(name) as T };
+  } catch (failure) {
+    return { failure };
+  }
+}

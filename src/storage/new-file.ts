@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { pid } from 'node:process';
+import { VsimgError } from '../errors.ts';
+import { FileStorage } from './file.ts';
+import { systemCode, systemError } from './system-error.ts';
+
+export interface NewFileOptions {
+  /** Replace a regular file of that name. Default: 'exists' is thrown. */
+  readonly force?: boolean;
+  /** As for `FileStorage.open`. */
+  readonly locking?: 'on' | 'off';
+}
+
+/** Keeps the whole name within the 255 bytes of most file systems, at up to 4 bytes a character. */
+const MAX_NAME_CHARACTERS = 40;
+
+/** What link(2) answers on file systems without hard links. */
+const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']);
+
+const unfinished = new Set<NewFile>();
+
+/** Aborts every `NewFile` that was not published; for the signal handler of a program about to end. */
+export function removeUnfinishedFiles(): void {
+  for (const file of [...unfinished]) file.abort();
+}
+
+/**
+ * A file that is filled under a temporary name in the final directory (`.NAME.tmp-PID-random`) and appears
+ * under its own name complete and durable, or not at all.
+ */
+export class NewFile {
+  /** Where the bytes go. Messages call it by the final name; it stays open, with its locks, after `publish`. */
+  readonly storage: FileStorage;
+  /** The final path; with `force`, symbolic links are followed, so that a link goes on pointing to the file. */
+  readonly path: string;
+  readonly #temporaryPath: string;
+  readonly #force: boolean;
+
+  private constructor(storage: FileStorage, path: string, force: boolean) {
+    this.storage = storage;
+    this.path = path;
+    this.#temporaryPath = storage.path;
+    this.#force = force;
+    unfinished.add(this);
+  }
+
+  /** Errors: 'exists', 'not-found' (no such directory), 'permission', 'no-space', 'io'. */
+  static begin(path: string, options: NewFileOptions = {}): NewFile {
+    const force = options.force ?? false;
+    const old = statIfThere(path, force);
+    if (old !== undefined && !force) throw existsAlready(path);
+    if (old !== undefined && !old.isFile()) throw notReplaceable(path, old);
+    const finalPath = old === undefined ? path : fs.realpathSync(path);
+    const name = basename(finalPath).slice(0, MAX_NAME_CHARACTERS);
+    const temporaryPath = join(dirname(finalPath), `.${name}.tmp-${pid}-${randomBytes(6).toString('hex')}`);
+    const locking = options.locking === undefined ? {} : { locking: options.locking };
+    const permissions = old === undefined ? {} : { permissions: old.mode & 0o777 };
+    const storage = FileStorage.open(temporaryPath, {
+      mode: 'create-exclusive',
+      name: path,
+      ...locking,
+      ...permissions,
+    });
+    if (old !== undefined) keepOwnerAndMode(temporaryPath, old);
+    return new NewFile(storage, finalPath, force);
+  }
+
+  /**
+   * Makes the bytes durable, then the name. Errors: 'exists' (without `force`, if the name was taken meanwhile),
+   * 'no-space', 'permission', 'io'; the caller aborts then.
+   */
+  publish(): void {
+    if (!unfinished.has(this)) throw new VsimgError('internal', `'${this.path}' is published twice or after an abort`);
+    this.storage.sync();
+    if (this.#force) this.#rename();
+    else this.#link();
+    unfinished.delete(this);
+    syncDirectory(dirname(this.path));
+  }
+
+  /** Removes the temporary file and closes the storage; does nothing after `publish`. Never throws. */
+  abort(): void {
+    if (!unfinished.delete(this)) return;
+    this.storage.close();
+    removeQuietly(this.#temporaryPath);
+  }
+
+  #link(): void {
+    try {
+      // Unlike rename(2), link(2) never replaces a file that came meanwhile.
+      fs.linkSync(this.#temporaryPath, this.path);
+    } catch (cause) {
+      const code = systemCode(cause);
+      if (code === 'EEXIST') throw existsAlready(this.path);
+      if (code === undefined || !NO_LINKS.has(code))
+        throw systemError(`cannot create '${this.path}'`, cause, { path: this.path });
+      // The gap between the question and the renaming is the price of a file system without links.
+      if (statIfThere(this.path, false) !== undefined) throw existsAlready(this.path);
+      this.#rename();
+      return;
+    }
+    removeQuietly(this.#temporaryPath);
+  }
+
+  #rename(): void {
+    try {
+      fs.renameSync(this.#temporaryPath, this.path);
+    } catch (cause) {
+      throw systemError(`cannot create '${this.path}'`, cause, { path: this.path });
+    }
+  }
+}
+
+/** Makes the names in a directory durable. Errors: 'io'. */
+function syncDirectory(path: string): void {
+  let fd: number;
+  try {
+    fd = fs.openSync(path, 'r');
+  } catch {
+    return; // Windows, or a directory that may be searched but not read: there is nothing to call fsync on.
+  }
+  try {
+    fs.fsyncSync(fd);
+  } catch (cause) {
+    const code = systemCode(cause);
+    if (code !== 'EINVAL' && code !== 'EPERM' && code !== 'ENOTSUP')
+      throw systemError(`cannot make '${path}' durable`, cause, { path });
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function statIfThere(path: string, follow: boolean): fs.Stats | undefined {
+  try {
+    return follow ? fs.statSync(path) : fs.lstatSync(path);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return undefined;
+    throw systemError(`cannot create '${path}'`, cause, { path });
+  }
+}
+
+/** Somebody who made the old file private wants its successor private too. */
+function keepOwnerAndMode(path: string, old: fs.Stats): void {
+  try {
+    const made = fs.statSync(path);
+    if (made.uid !== old.uid || made.gid !== old.gid) fs.chownSync(path, old.uid, old.gid);
+  } catch {
+    // Only root may give files away.
+  }
+  try {
+    fs.chmodSync(path, old.mode & 0o777);
+  } catch {
+    // FAT and the like: the mode it was created with has to do.
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    fs.unlinkSync(path);
+  } catch {
+    // A file left over harms nobody; the work itself succeeded, or failed for a reason already reported.
+  }
+}
+
+function existsAlready(path: string): VsimgError {
+  return new VsimgError('exists', `'${path}' exists already`, {
+    path,
+    hint: 'choose another name, or replace it with --force',
+  });
+}
+
+function notReplaceable(path: string, old: fs.Stats): VsimgError {
+  const kind = old.isDirectory() ? 'it is a directory' : 'it is not a regular file';
+  return new VsimgError('exists', `cannot replace '${path}': ${kind}`, { path, hint: 'choose another name' });
+}

@@ -1,0 +1,122 @@
+import { corrupt } from '../errors.ts';
+import { ByteReader, ByteWriter } from '../format/cursor.ts';
+import type { TreeName } from '../format/header.ts';
+import { bytesToKey, NUMBER_KEY_BYTES, numberInKey, numberKey } from '../format/record-page.ts';
+import { decodeVersion, encodeVersion, VERSION_ID_BYTES, type VersionRecord } from '../format/version-record.ts';
+import { getRecord, putRecord, records, recordsBackward, type RecordTree, removeRecord } from '../map/records.ts';
+
+export type VersionTrees = { readonly [name in TreeName]: RecordTree };
+
+export interface NumberedVersion extends VersionRecord {
+  readonly number: number;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** All versions: by number, by id, and by parent. */
+export class VersionTable {
+  private readonly trees: VersionTrees;
+  private nextNumber: number;
+  private total: number;
+
+  constructor(trees: VersionTrees, state: { readonly next: number; readonly count: number }) {
+    this.trees = trees;
+    this.nextNumber = state.next;
+    this.total = state.count;
+  }
+
+  /** Number the next version gets. */
+  get next(): number {
+    return this.nextNumber;
+  }
+
+  get count(): number {
+    return this.total;
+  }
+
+  get(number: number): NumberedVersion | undefined {
+    const value = getRecord(this.trees.versions, numberKey(number));
+    return value === undefined ? undefined : { number, ...decodeVersion(value, number) };
+  }
+
+  /** As `get`, for a number that the container itself names. */
+  need(number: number): NumberedVersion {
+    const version = this.get(number);
+    if (version === undefined) throw corrupt(`version ${number} is referred to but not in the version table`);
+    return version;
+  }
+
+  /** Adds a version under the next number. */
+  add(record: VersionRecord): NumberedVersion {
+    const number = this.nextNumber++;
+    this.total++;
+    this.put(number, record);
+    const id = new ByteWriter(8);
+    id.varint(number);
+    putRecord(this.trees.ids, bytesToKey(record.id), id.finish());
+    if (record.parent !== null) putRecord(this.trees.children, numberKey(record.parent, number), NOTHING);
+    return { number, ...record };
+  }
+
+  /** Writes the record of a version again, for a map that moved or a parent that is gone. */
+  put(number: number, record: VersionRecord): void {
+    putRecord(this.trees.versions, numberKey(number), encodeVersion(record));
+  }
+
+  /** Removes a version; its children become children of its parent. */
+  remove(version: NumberedVersion): void {
+    const { trees } = this;
+    for (const child of this.childrenOf(version.number)) {
+      this.put(child, { ...this.need(child), parent: version.parent });
+      removeRecord(trees.children, numberKey(version.number, child));
+      if (version.parent !== null) putRecord(trees.children, numberKey(version.parent, child), NOTHING);
+    }
+    if (version.parent !== null) removeRecord(trees.children, numberKey(version.parent, version.number));
+    removeRecord(trees.ids, bytesToKey(version.id));
+    removeRecord(trees.versions, numberKey(version.number));
+    this.total--;
+  }
+
+  childrenOf(number: number): number[] {
+    const children: number[] = [];
+    for (const { key } of records(this.trees.children, numberKey(number), numberKey(number + 1))) children.push(numberInKey(key, NUMBER_KEY_BYTES));
+    return children;
+  }
+
+  /** The next version in time order, or undefined. */
+  after(number: number): number | undefined {
+    for (const { key } of records(this.trees.versions, numberKey(number + 1))) return numberInKey(key);
+    return undefined;
+  }
+
+  *newestFirst(): Generator<NumberedVersion> {
+    for (const { key, value } of recordsBackward(this.trees.versions)) {
+      const number = numberInKey(key);
+      yield { number, ...decodeVersion(value, number) };
+    }
+  }
+
+  *oldestFirst(): Generator<NumberedVersion> {
+    for (const { key, value } of records(this.trees.versions)) {
+      const number = numberInKey(key);
+      yield { number, ...decodeVersion(value, number) };
+    }
+  }
+
+  /** Versions whose id starts with these hex digits, at most `limit`. */
+  withIdPrefix(hex: string, limit: number): number[] {
+    const digits = VERSION_ID_BYTES * 2;
+    const from = bytesToKey(Buffer.from(hex.padEnd(digits, '0'), 'hex'));
+    const last = bytesToKey(Buffer.from(hex.padEnd(digits, 'f'), 'hex'));
+    const numbers: number[] = [];
+    for (const { value } of records(this.trees.ids, from, `${last}\0`)) {
+      if (numbers.length === limit) break;
+      numbers.push(new ByteReader(value, 'version ids').varint());
+    }
+    return numbers;
+  }
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}

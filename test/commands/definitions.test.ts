@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { allOptions } from '../../src/cli/definition.ts';
+import { buildCommand, parseCommand } from '../../src/cli/program.ts';
+import { COMMANDS } from '../../src/cli/registry.ts';
+import { STATUS_MEANINGS } from '../../src/commands/exit-statuses.ts';
+import { TOPICS } from '../../src/commands/topics.ts';
+import { EXIT_STATUS } from '../../src/errors.ts';
+import { runInProcess } from '../support/cli.ts';
+
+/** The words of the vsimg command in a line of shell. */
+function wordsOf(line: string): string[] {
+  const [, command = ''] = /(?:^|\| |&& )(vsimg .*?)(?= \|| >| && |$)/.exec(line) ?? [];
+  return [...command.matchAll(/'([^']*)'|([^ ]+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+}
+
+describe.each(COMMANDS)('vsimg $name', (entry) => {
+  it('has a definition from which commander makes a command', async () => {
+    const { definition } = await entry.load();
+    const command = buildCommand(entry, definition, () => 80);
+    expect(command.options.filter(({ hidden }) => !hidden).length).toBe(allOptions(definition).length);
+    expect(definition.description).toMatch(/^[A-Z].*\.$/);
+    expect(definition.examples.length).toBeGreaterThan(0);
+    const known = new Set<number>([0, ...Object.values(EXIT_STATUS)]);
+    for (const { status } of definition.statuses) expect(known).toContain(status);
+  });
+
+  it('has no option twice', async () => {
+    const options = allOptions((await entry.load()).definition);
+    const names = options.flatMap(({ short, name }) => (short === undefined ? [name] : [name, short]));
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  it('shows help with its examples in 80 columns', async () => {
+    const { definition } = await entry.load();
+    const { status, stdout, stderr } = await runInProcess([entry.name, '--help']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(new RegExp(`^Usage: vsimg ${entry.name} `));
+    for (const { command } of definition.examples) expect(stdout).toContain(`  ${command}\n`);
+    const tooWide = stdout
+      .split('\n')
+      .filter((line) => line.length > 80 && !line.startsWith('  vsimg') && !line.startsWith('  qemu-img'));
+    expect(tooWide).toEqual([]);
+    expect((await runInProcess(['help', entry.name])).stdout.trimEnd()).toBe(stdout.trimEnd());
+  });
+
+  it('has examples that it can parse', async () => {
+    const { definition } = await entry.load();
+    for (const { command } of definition.examples) {
+      const [first, second, ...words] = wordsOf(command);
+      expect([first, second]).toEqual(['vsimg', entry.name]);
+      expect(
+        parseCommand(
+          buildCommand(entry, definition, () => 80),
+          definition,
+          words,
+        ).kind,
+      ).toBe('run');
+    }
+  });
+});
+
+describe('topics', () => {
+  it.each(TOPICS)('vsimg help $name', async ({ name }) => {
+    const { status, stdout, stderr } = await runInProcess(['help', name]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    expect(JSON.parse((await runInProcess(['help', name, '--json'])).stdout)).toEqual({ topic: name, text: stdout });
+  });
+
+  it('lists every exit status', async () => {
+    const { stdout } = await runInProcess(['help', 'exit-statuses']);
+    for (const [code, status] of Object.entries(EXIT_STATUS))
+      expect(stdout).toMatch(new RegExp(`^ *${status}  ${code} `, 'm'));
+    expect(Object.keys(STATUS_MEANINGS).sort()).toEqual(Object.keys(EXIT_STATUS).sort());
+  });
+});
