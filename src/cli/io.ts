@@ -49,7 +49,8 @@ class ProcessIo implements Io {
   get columns(): number {
     const fromEnvironment = Number(process.env.COLUMNS);
     if (Number.isInteger(fromEnvironment) && fromEnvironment > 0) return fromEnvironment;
-    return this.stdoutIsTerminal ? process.stdout.columns : 80;
+    // A terminal that does not know its size says 0.
+    return (this.stdoutIsTerminal && process.stdout.columns) || 80;
   }
   now(): number {
     return Date.now();

@@ -1,5 +1,5 @@
-import type { SingleBar } from 'cli-progress';
 import type { OnProgress } from '../image/api.ts';
+import type { Bar } from './bar.ts';
 import type { Io } from './io.ts';
 import { formatSize } from './size.ts';
 import { formatDuration } from './time.ts';
@@ -20,7 +20,7 @@ export class Progress {
   #startedMilliseconds = 0;
   #doneBytes = 0;
   #totalBytes: number | undefined;
-  #bar: SingleBar | undefined;
+  #bar: Bar | undefined;
   #decided = false;
   #finished = false;
 
@@ -58,17 +58,9 @@ export class Progress {
   }
 
   async #begin(): Promise<void> {
-    const { SingleBar } = await import('cli-progress');
+    const { createBar } = await import('./bar.ts');
     if (this.#finished) return;
-    this.#bar = new SingleBar({
-      stream: this.#io.stderr as NodeJS.WriteStream,
-      noTTYOutput: true,
-      notTTYSchedule: 1000,
-      hideCursor: true,
-      // Its own signal handlers would come before the clean-up that main does.
-      gracefulExit: false,
-      format: () => this.#line(),
-    });
+    this.#bar = createBar(this.#io.stderr, () => this.#line());
     this.#bar.start(this.#totalBytes ?? 0, this.#doneBytes);
   }
 

@@ -22,6 +22,12 @@ export class Fields {
     return value;
   }
 
+  counts(name: string, maxLength: number): readonly number[] {
+    const value = this.document[name];
+    if (!Array.isArray(value) || value.length > maxLength || !value.every(isCount)) this.fail(name);
+    return value as number[];
+  }
+
   countOrNull(name: string): number | null {
     return this.document[name] === null ? null : this.count(name);
   }

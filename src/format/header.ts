@@ -1,6 +1,7 @@
 import { corrupt, VsimgError } from '../errors.ts';
+import { MAX_BLOCKS } from './extent-page.ts';
 import { Fields } from './fields.ts';
-import { FORMAT_VERSION, MAX_BLOCK_BYTES, MIN_BLOCK_BYTES, RECORDS_OFFSET, SLOT_BYTES } from './layout.ts';
+import { FORMAT_VERSION, MAX_BLOCK_BYTES, MAX_CONTAINER_BYTES, MIN_BLOCK_BYTES, RECORDS_OFFSET, SLOT_BYTES } from './layout.ts';
 import { decodeDocument, encodeDocument } from './msgpack.ts';
 import { rootToValue, type TreeRoot } from './page.ts';
 
@@ -18,6 +19,14 @@ export interface Features {
 
 export const NO_FEATURES: Features = { compatible: [], readOnlyCompatible: [], incompatible: [] };
 const KNOWN: Features = NO_FEATURES;
+
+export const MAX_RESERVE_RANGES = 16;
+
+/** A byte range of the container, `[start, end)`. */
+export interface HostRange {
+  readonly start: number;
+  readonly end: number;
+}
 
 /** Names of the trees whose roots the header holds. */
 export const TREE_NAMES = ['versions', 'ids', 'children', 'refs', 'marks', 'log'] as const;
@@ -48,7 +57,8 @@ export interface Header {
   readonly space: {
     readonly free: TreeRoot;
     readonly pending: TreeRoot;
-    readonly reserve: { readonly start: number; readonly end: number };
+    /** Free ranges set aside for the pages of the two trees; at most `MAX_RESERVE_RANGES`, apart from each other. */
+    readonly reserve: readonly HostRange[];
     readonly end: number;
     readonly freeBytes: number;
     readonly pendingBytes: number;
@@ -77,8 +87,7 @@ export function encodeHeader(header: Header): Uint8Array {
     space: {
       free: rootToValue(space.free),
       pending: rootToValue(space.pending),
-      'reserve-start': space.reserve.start,
-      'reserve-end': space.reserve.end,
+      reserve: space.reserve.flatMap(({ start, end }) => [start, end]),
       end: space.end,
       'free-bytes': space.freeBytes,
       'pending-bytes': space.pendingBytes,
@@ -124,16 +133,28 @@ export function decodeHeader(bytes: Uint8Array, where: string): Header {
     space: {
       free: space.root('free'),
       pending: space.root('pending'),
-      reserve: { start: space.count('reserve-start'), end: space.count('reserve-end') },
+      reserve: readReserve(space),
       end: space.count('end'),
       freeBytes: space.count('free-bytes'),
       pendingBytes: space.count('pending-bytes'),
     },
   };
-  if (header.space.end < RECORDS_OFFSET || header.space.reserve.start > header.space.reserve.end || header.space.reserve.end > header.space.end) {
-    throw corrupt(`${where}: its space is malformed`);
-  }
+  checkNumbers(header, where);
   return header;
+}
+
+/** What the engine takes for granted when it writes: no number leads into the slots or out of what addresses can hold. */
+function checkNumbers(header: Header, where: string): void {
+  const { reserve, end } = header.space;
+  const isReserveInside = reserve.every((range) => range.start >= RECORDS_OFFSET && range.start <= range.end && range.end <= end);
+  if (end < RECORDS_OFFSET || end > MAX_CONTAINER_BYTES || !isReserveInside) throw corrupt(`${where}: its space is malformed`);
+  if (header.log.next > MAX_BLOCKS || header.log.youngMark > header.log.next) throw corrupt(`${where}: its log is malformed`);
+}
+
+function readReserve(space: Fields): HostRange[] {
+  const bounds = space.counts('reserve', 2 * MAX_RESERVE_RANGES);
+  if (bounds.length % 2 !== 0) space.fail('reserve');
+  return Array.from({ length: bounds.length / 2 }, (_, index) => ({ start: bounds[2 * index] as number, end: bounds[2 * index + 1] as number }));
 }
 
 function readCompression(fields: Fields): Compression {

@@ -63,8 +63,9 @@ function skimValue(reader: ByteReader, depth: number): { readonly isMap: boolean
   if (depth > MAX_DEPTH) reader.fail('is nested too deeply');
   const tag = reader.byte();
   if (tag <= 0x7f || tag >= 0xe0 || tag === 0xc0 || tag === 0xc2 || tag === 0xc3) return { isMap: false };
-  if (tag >= 0xcc && tag <= 0xcf) {
-    if (bigEndian(reader, 2 ** (tag - 0xcc)) > Number.MAX_SAFE_INTEGER) reader.fail('holds a number above 2^53');
+  // 0xd3, a signed 64-bit integer, is how msgpackr writes what needs more than 32 bits; a negative one is far above the limit here.
+  if ((tag >= 0xcc && tag <= 0xcf) || tag === 0xd3) {
+    if (bigEndian(reader, tag === 0xd3 ? 8 : 2 ** (tag - 0xcc)) > Number.MAX_SAFE_INTEGER) reader.fail('holds a number above 2^53');
     return { isMap: false };
   }
   if (tag >= 0xa0 && tag <= 0xbf) return skimText(reader, tag & 0x1f);

@@ -29,9 +29,12 @@ export function encodeVersion(version: VersionRecord): Uint8Array {
 
 export function decodeVersion(bytes: Uint8Array, number: number): VersionRecord {
   const fields = new Fields(decodeDocument(bytes, `version ${number}`), `version ${number}`);
+  const parent = fields.countOrNull('p');
+  // Numbers only fall on the way to the first version, so that no history goes in circles.
+  if (parent !== null && parent >= number) fields.fail('p');
   return {
     id: fields.bytes('i', VERSION_ID_BYTES),
-    parent: fields.countOrNull('p'),
+    parent,
     sizeBytes: fields.count('s'),
     timeSeconds: fields.count('t'),
     message: fields.text('m'),

@@ -3,6 +3,7 @@ import { type ChunkTable, CODEC } from '../format/chunk-table.ts';
 import { EXTENT_KIND, extentCount, extentEnd, type Extents, extentStart } from '../format/extent-page.ts';
 import { RECORDS_OFFSET } from '../format/layout.ts';
 import { blake3 } from '../log/hash.ts';
+import { unusedSpace } from '../space/space.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import type { CheckFinding, CheckReport, OnProgress } from './api.ts';
 import type { Container } from './container.ts';
@@ -137,7 +138,8 @@ function* lostRanges(container: Container, unreadable: RangeSet): Generator<Chec
 }
 
 function checkSpace(container: Container, survey: Survey, isDamaged: boolean, add: (finding: CheckFinding) => void): number {
-  const { end, freeBytes, pendingBytes, reserve } = container.header.space;
+  const { end } = container.header.space;
+  const listedBytes = unusedSpace(container.header.space);
   const size = container.storage.size();
   // Touching the totals joins the ranges and finds those that overlap.
   const unusedBytes = survey.unused.totalBytes;
@@ -157,8 +159,8 @@ function checkSpace(container: Container, survey: Survey, isDamaged: boolean, ad
     }
   }
   if (isDamaged) return 0;
-  if (unusedBytes !== freeBytes + pendingBytes + (reserve.end - reserve.start)) {
-    add({ message: `the header counts ${freeBytes + pendingBytes} free bytes, the space trees list ${unusedBytes - (reserve.end - reserve.start)}` });
+  if (unusedBytes !== listedBytes) {
+    add({ message: `the header counts ${listedBytes} free bytes, the space trees list ${unusedBytes}` });
   }
   const everything = survey.used;
   for (const range of survey.unused.ranges()) everything.add(range.start, range.end);

@@ -9,8 +9,12 @@ import type { Container } from './container.ts';
 import { surveyContainer } from './survey.ts';
 
 const MAX_ROUNDS = 4;
-/** What may stay behind the used bytes: the reserve, and the pages the last publications gave up. */
+/**
+ * What may stay behind the used bytes: the reserve, the pages the last publications gave up, and holes too
+ * small for anything. Moving records for less than that would write more than it gives back.
+ */
 const SLACK_BYTES = 64 * 1024;
+const SLACK_SHARE = 0.01;
 
 /** Moves what lies at the end of the file into free space before it, and cuts the file. */
 export async function compactTail(container: Container): Promise<void> {
@@ -20,7 +24,7 @@ export async function compactTail(container: Container): Promise<void> {
     const segments: Segment[] = [];
     const survey = surveyContainer(container, { segment: (segment) => segments.push(segment) });
     const limit = RECORDS_OFFSET + survey.used.totalBytes;
-    if (endBefore <= limit + SLACK_BYTES || container.header.space.freeBytes === 0) break;
+    if (endBefore <= limit + Math.max(SLACK_BYTES, limit * SLACK_SHARE) || container.header.space.freeBytes === 0) break;
     container.begin();
     // The reserve would only stand in the way.
     container.space.emptyReserve();
@@ -73,7 +77,7 @@ function moveSegments(container: Container, segments: readonly Segment[], limit:
     });
     if (!isMoved) continue;
     const queue = [...places.values()];
-    log.rewrite(segment, chunks, (lengthBytes) => queue.shift() ?? space.allocate(lengthBytes));
+    log.rewrite(segment, chunks, (lengthBytes) => queue.shift() ?? space.allocateBelow(lengthBytes, limit) ?? space.allocate(lengthBytes, 'lasting'));
   }
 }
 
@@ -82,12 +86,9 @@ function moveMaps(container: Container, limit: number): void {
   const old: PageRef[] = [];
   const mover: Mover = {
     moved: new Map(),
-    shouldMove: (ref) => ref.place + ref.lengthBytes > limit,
-    writePage: (bytes) => {
-      const place = space.allocate(bytes.length);
-      storage.write(bytes, place);
-      return place;
-    },
+    placeFor: (ref) => (ref.place + ref.lengthBytes > limit ? space.allocateBelow(ref.lengthBytes, ref.place) : undefined),
+    placeAnywhere: (lengthBytes) => space.allocateBelow(lengthBytes, limit) ?? space.allocate(lengthBytes, 'lasting'),
+    write: (bytes, place) => storage.write(bytes, place),
     gaveUp: (ref) => old.push(ref),
   };
   const move = (root: TreeRoot): TreeRoot => moveTree(extentLayout, pages, root, mover);

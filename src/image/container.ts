@@ -123,7 +123,7 @@ export class Container {
       working: { sizeBytes: create.sizeBytes, map: null, sharedGeneration: 0 },
       log: { next: 0, youngMark: 0, dataBytes: 0, deadBlocks: 0 },
       trees: { versions: null, ids: null, children: null, refs: null, marks: null, log: null },
-      space: { free: null, pending: null, reserve: { start: 0, end: 0 }, end: RECORDS_OFFSET, freeBytes: 0, pendingBytes: 0 },
+      space: { free: null, pending: null, reserve: [], end: RECORDS_OFFSET, freeBytes: 0, pendingBytes: 0 },
     };
     const slot = encodeSlot(1, header);
     storage.write(slot, SLOT_A_OFFSET);
@@ -161,13 +161,14 @@ export class Container {
     await this.log.flush();
     const generation = this.generation + 1;
     const write = (bytes: Uint8Array, place: number): void => this.storage.write(bytes, place);
+    const writePage = (bytes: Uint8Array, life: 'lasting' | 'passing'): number => {
+      const place = this.space.allocate(bytes.length, life);
+      write(bytes, place);
+      return place;
+    };
     const sink = {
       generation,
-      writePage: (bytes: Uint8Array): number => {
-        const place = this.space.allocate(bytes.length);
-        write(bytes, place);
-        return place;
-      },
+      writePage: (bytes: Uint8Array) => writePage(bytes, 'passing'),
       releasePage: (ref: { place: number; lengthBytes: number }): void => {
         this.pages.forget(ref.place);
         this.space.release(ref.place, ref.lengthBytes);
@@ -176,6 +177,7 @@ export class Container {
     const shared = this.sharedGeneration;
     const map = this.map.tree.flush({
       ...sink,
+      writePage: (bytes) => writePage(bytes, 'lasting'),
       // Older pages may belong to versions; gc finds out.
       releasePage: (ref, birth) => {
         if (birth > shared) sink.releasePage(ref);

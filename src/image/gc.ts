@@ -15,6 +15,9 @@ export interface GcOptions {
 /** What becomes of one chunk: it stays, goes, or is written again with only the blocks that are alive. */
 type ChunkPlan = 'keep' | 'drop' | { readonly live: Uint8Array; readonly count: number };
 
+/** Share of a chunk's blocks that must be dead before the chunk is written again without them. */
+const DEAD_SHARE = 0.25;
+
 interface SegmentPlan {
   readonly segment: Segment;
   readonly chunks: readonly ChunkPlan[];
@@ -88,7 +91,8 @@ function planChunk(survey: Survey, chunk: Chunk | undefined, firstLog: number): 
     }
   }
   if (count === 0) return 'drop';
-  return count < presentCount(chunk) ? { live, count } : 'keep';
+  // Writing a chunk again for less only trades dead blocks for holes that no other chunk fits into.
+  return count <= presentCount(chunk) * (1 - DEAD_SHARE) ? { live, count } : 'keep';
 }
 
 async function carryOut(container: Container, plan: SegmentPlan): Promise<void> {
@@ -106,7 +110,7 @@ async function carryOut(container: Container, plan: SegmentPlan): Promise<void> 
     else if (what === 'keep') chunks.push(chunk);
     else chunks.push(await thinChunk(container, chunk, what.live, what.count));
   }
-  log.rewrite(plan.segment, chunks, (lengthBytes) => space.allocate(lengthBytes));
+  log.rewrite(plan.segment, chunks, (lengthBytes) => space.allocate(lengthBytes, 'lasting'));
 }
 
 /** The chunk with only the blocks whose bit is set in `live`. */

@@ -1,6 +1,7 @@
 import { VsimgError } from '../errors.ts';
 import { CHUNK_BYTES, FORMAT_VERSION, RECORDS_OFFSET, SLOT_BYTES } from '../format/layout.ts';
 import { ExtentMap } from '../map/extent-map.ts';
+import { unusedSpace } from '../space/space.ts';
 import type { DataSource, DataTarget, Piece } from '../storage/transfer.ts';
 import { checkRefName, type RefKind } from '../versions/refs.ts';
 import { resolveRevision } from '../versions/revision.ts';
@@ -42,7 +43,7 @@ export class Image {
   info(): ImageInfo {
     const { header, generation, storage } = this.container;
     const { space, log } = header;
-    const freeBytes = space.freeBytes + space.pendingBytes + (space.reserve.end - space.reserve.start);
+    const freeBytes = unusedSpace(space);
     return {
       sizeBytes: this.container.workingSizeBytes,
       imageId: hex(header.imageId),

@@ -110,7 +110,7 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
   };
   walkTree(spaceLayout, pages, header.space.free, { page, ...damage, leaf: unused });
   walkTree(container.space.pending.layout, pages, header.space.pending, { page, ...damage, leaf: unused });
-  survey.unused.add(header.space.reserve.start, header.space.reserve.end);
+  for (const { start, end } of header.space.reserve) survey.unused.add(start, end);
   return survey;
 }
 

@@ -12,6 +12,8 @@ import { checkRange, readBlocks, readLog } from './view.ts';
 const KEEP = 0;
 const STORE = 1;
 const CLEAR = 2;
+/** Zeros where there is a hole already. */
+const STAY_HOLE = 3;
 
 export const NOTHING_WRITTEN: WriteReport = { requestedBytes: 0, storedBytes: 0, unchangedBytes: 0, zeroBytes: 0 };
 
@@ -90,7 +92,7 @@ export function clearBlocks(container: Container, start: number, end: number): v
 async function writeBlocks(container: Container, start: number, bytes: Uint8Array): Promise<WriteReport> {
   const { blockBytes, map, log } = container;
   const actions = planBlocks(container, start, bytes);
-  const totals = [0, 0, 0];
+  const totals = [0, 0, 0, 0];
   for (let from = 0; from < actions.length; ) {
     const action = actions[from] as number;
     let to = from + 1;
@@ -111,7 +113,7 @@ async function writeBlocks(container: Container, start: number, bytes: Uint8Arra
     requestedBytes: 0,
     unchangedBytes: (totals[KEEP] as number) * blockBytes,
     storedBytes: (totals[STORE] as number) * blockBytes,
-    zeroBytes: (totals[CLEAR] as number) * blockBytes,
+    zeroBytes: ((totals[CLEAR] as number) + (totals[STAY_HOLE] as number)) * blockBytes,
   };
 }
 
@@ -131,7 +133,7 @@ function planBlocks(container: Container, start: number, bytes: Uint8Array): Uin
     if (run.kind === EXTENT_KIND.lost) {
       for (let block = first; block < first + run.length; block++) actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? CLEAR : STORE;
     } else if (run.log === undefined) {
-      for (let block = first; block < first + run.length; block++) actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? KEEP : STORE;
+      for (let block = first; block < first + run.length; block++) actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? STAY_HOLE : STORE;
     } else {
       planOverData(container, run, run.log, bytes.subarray(first * blockBytes, (first + run.length) * blockBytes), actions.subarray(first, first + run.length));
     }

@@ -145,7 +145,7 @@ export class LogWriter {
     const { storage, space, index, tables } = this.parts;
     const bytes = sealed.chunks.reduce((total, chunk) => total + (chunk?.stored.length ?? 0), 0);
     if (bytes === 0) return;
-    const place = space.allocate(bytes);
+    const place = space.allocate(bytes, 'lasting');
     let next = place;
     const chunks = sealed.chunks.map((part) => {
       if (part === undefined) return undefined;
@@ -155,7 +155,7 @@ export class LogWriter {
     });
     const table: ChunkTable = { firstLog: segment.firstLog, blockCount: segment.blockCount, bornVersion: this.bornVersion, runs: segment.runs, chunks };
     const encoded = encodeChunkTable(table);
-    const tablePlace = space.allocate(encoded.length);
+    const tablePlace = space.allocate(encoded.length, 'lasting');
     if (tablePlace === place + bytes || sealed.chunks.length > 1) {
       const whole = new Uint8Array(bytes + (tablePlace === place + bytes ? encoded.length : 0));
       let at = 0;

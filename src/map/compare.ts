@@ -118,9 +118,13 @@ export function* compareMaps(a: ExtentMap, b: ExtentMap): Generator<MapDifferenc
     const end = Math.min(here === undefined ? xKey : start + here.length, there === undefined ? yKey : start + there.length);
     if (here !== undefined) left.consume(end);
     if (there !== undefined) right.consume(end);
-    const same = here !== undefined && there !== undefined && here.log === there.log && here.kind === there.kind && here.kind === EXTENT_KIND.data;
-    if (!same) yield { start, end, a: here !== undefined, b: there !== undefined };
+    if (!isSameExtent(here, there)) yield { start, end, a: here !== undefined, b: there !== undefined };
   }
+}
+
+/** What was lost has no log block to compare. */
+function isSameExtent(a: Extent | undefined, b: Extent | undefined): boolean {
+  return a !== undefined && b !== undefined && a.kind === b.kind && (a.kind === EXTENT_KIND.lost || a.log === b.log);
 }
 
 export function samePage(a: PageRef, b: PageRef): boolean {

@@ -69,7 +69,16 @@ export class ExtentMap {
 
   /** Marks `[start, end)` as lost: reading it is an error until it is written again. */
   setLost(start: number, end: number): void {
-    this.replace(start, end, { start, length: end - start, log: 0, kind: EXTENT_KIND.lost });
+    for (let from = start; from < end; from += MAX_EXTENT_BLOCKS) {
+      const to = Math.min(end, from + MAX_EXTENT_BLOCKS);
+      this.replace(from, to, { start: from, length: to - from, log: 0, kind: EXTENT_KIND.lost });
+    }
+  }
+
+  /** The extent with the greatest start not above `block`. */
+  private extentAt(block: number): Extent | undefined {
+    const position = this.tree.floor(block);
+    return position === undefined ? undefined : whole(position.leaf, position.index);
   }
 
   private replace(start: number, end: number, extent: Extent | undefined): void {
@@ -78,24 +87,25 @@ export class ExtentMap {
     let to = end;
     let added = extent;
     let rest: Extent | undefined;
-    const before = this.tree.floor(start);
+    const before = this.extentAt(start);
     if (before !== undefined) {
-      const previous = whole(before.leaf, before.index);
-      const previousEnd = previous.start + previous.length;
-      if (previousEnd > end) rest = cut(before.leaf, before.index, end, previousEnd);
-      if (previousEnd > start && previous.start < start) {
-        from = previous.start;
-        entries.push({ ...previous, length: start - previous.start });
-      } else if (previousEnd === start && added !== undefined && continues(previous, added)) {
-        from = previous.start;
-        added = { ...added, start: previous.start, log: previous.log, length: previous.length + added.length };
+      const beforeEnd = before.start + before.length;
+      if (beforeEnd > end) rest = cutExtent(before, end, beforeEnd);
+      if (beforeEnd > start && before.start < start) {
+        from = before.start;
+        entries.push({ ...before, length: start - before.start });
       }
     }
-    const after = this.tree.floor(end);
-    if (after !== undefined) {
-      const next = whole(after.leaf, after.index);
+    // What ends where this begins may go on here, also when another extent began here so far.
+    const left = before?.start === start && start > 0 ? this.extentAt(start - 1) : before;
+    if (left !== undefined && added !== undefined && left.start < start && continues(left, added)) {
+      from = left.start;
+      added = { ...added, start: left.start, log: left.log, length: left.length + added.length };
+    }
+    const next = this.extentAt(end);
+    if (next !== undefined) {
       const nextEnd = next.start + next.length;
-      if (next.start >= start && next.start < end && nextEnd > end) rest = cut(after.leaf, after.index, end, nextEnd);
+      if (next.start >= start && next.start < end && nextEnd > end) rest = cutExtent(next, end, nextEnd);
       else if (next.start === end && added !== undefined && continues(added, next)) {
         added = { ...added, length: added.length + next.length };
         to = end + 1;
@@ -132,7 +142,10 @@ function whole(leaf: Extents, index: number): Extent {
 }
 
 function cut(leaf: Extents, index: number, start: number, end: number): Extent {
-  const extent = whole(leaf, index);
+  return cutExtent(whole(leaf, index), start, end);
+}
+
+function cutExtent(extent: Extent, start: number, end: number): Extent {
   const from = Math.max(extent.start, start);
   const to = Math.min(extent.start + extent.length, end);
   return { start: from, length: to - from, log: extent.log + (from - extent.start), kind: extent.kind };

@@ -48,16 +48,18 @@ export function walkTree<K, L>(layout: TreeLayout<K, L>, pages: PageStore, root:
 }
 
 export interface Mover {
-  /** True for a page that must go elsewhere. */
-  shouldMove(ref: PageRef): boolean;
-  writePage(bytes: Uint8Array): number;
+  /** A better place for a page that should go elsewhere, if there is one; it is as long there as it is now. */
+  placeFor(ref: PageRef): number | undefined;
+  /** A place for a page that has to be written again because one below it moved. */
+  placeAnywhere(lengthBytes: number): number;
+  write(bytes: Uint8Array, place: number): void;
   /** The page at `ref` was copied; nothing refers to it any more once all roots are moved. */
   gaveUp(ref: PageRef): void;
   /** The page that `ref` has become, by place. */
   readonly moved: Map<number, PageRef>;
 }
 
-/** Copies the pages that must move, and those above them, to new places; pages that several roots share stay shared. Returns the new root. */
+/** Copies the pages that have a better place, and those above them, to new places; pages that several roots share stay shared. Returns the new root. */
 export function moveTree<K, L>(layout: TreeLayout<K, L>, pages: PageStore, root: TreeRoot, mover: Mover): TreeRoot {
   if (root === null || !isPageRef(root)) return root;
   const move = (ref: PageRef): PageRef => {
@@ -67,10 +69,12 @@ export function moveTree<K, L>(layout: TreeLayout<K, L>, pages: PageStore, root:
     const children = isLeaf(node) ? [] : node.children.map((child) => move(child as PageRef));
     const changed = !isLeaf(node) && children.some((child, index) => child !== node.children[index]);
     let result = ref;
-    if (changed || mover.shouldMove(ref)) {
-      const copy = isLeaf(node) ? node : { ...node, children };
-      const bytes = encodeNode(layout, copy, node.birth);
-      result = { place: mover.writePage(bytes), lengthBytes: bytes.length, checksum: checksum(bytes) };
+    const better = changed ? undefined : mover.placeFor(ref);
+    if (changed || better !== undefined) {
+      const bytes = encodeNode(layout, isLeaf(node) ? node : { ...node, children }, node.birth);
+      const place = better ?? mover.placeAnywhere(bytes.length);
+      mover.write(bytes, place);
+      result = { place, lengthBytes: bytes.length, checksum: checksum(bytes) };
       mover.gaveUp(ref);
     }
     mover.moved.set(ref.place, result);

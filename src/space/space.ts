@@ -1,7 +1,7 @@
 import { corrupt, VsimgError } from '../errors.ts';
 import { ByteReader, ByteWriter } from '../format/cursor.ts';
-import { MAX_CONTAINER_BYTES, RECORDS_OFFSET } from '../format/layout.ts';
-import type { TreeRoot } from '../format/page.ts';
+import { type Header, type HostRange, MAX_RESERVE_RANGES } from '../format/header.ts';
+import { MAX_CONTAINER_BYTES, RECORD_PAGE_BYTES, RECORDS_OFFSET } from '../format/layout.ts';
 import { NO_RECORDS, NUMBER_KEY_BYTES, numberInKey, numberKey, type Records } from '../format/record-page.ts';
 import { spaceLayout, recordLayout } from '../map/layouts.ts';
 import { isLeaf, type TreeNode } from '../map/node.ts';
@@ -9,29 +9,19 @@ import type { PageStore } from '../map/pages.ts';
 import { floorRecord, putRecord, records, recordsBackward, type RecordTree, removeRecord } from '../map/records.ts';
 import { PersistentTree } from '../map/tree.ts';
 
-/** A byte range of the container, `[start, end)`. */
-export interface HostRange {
-  readonly start: number;
-  readonly end: number;
-}
+export type { HostRange } from '../format/header.ts';
 
 /** What the header keeps of the space. */
-export interface SpaceState {
-  readonly free: TreeRoot;
-  readonly pending: TreeRoot;
-  /** Free space set aside for the pages of the two trees themselves. */
-  readonly reserve: HostRange;
-  readonly end: number;
-  readonly freeBytes: number;
-  readonly pendingBytes: number;
-}
+export type SpaceState = Header['space'];
 
 const EMPTY: HostRange = { start: 0, end: 0 };
 /** Small records are placed one behind the other in windows of free space of this size. */
 const WINDOW_BYTES = 64 * 1024;
 const SMALL_BYTES = 16 * 1024;
-const RESERVE_BYTES = 32 * 1024;
-const LOW_RESERVE_BYTES = 8 * 1024;
+/** Small lasting records only go into free runs at least this long; else to the end of the file. */
+const LASTING_RUN_BYTES = 32 * 1024;
+const RESERVE_BYTES = 16 * 1024;
+const LOW_RESERVE_BYTES = 6 * 1024;
 /** Bounds the memory of one transaction; what is left over ripens in the next one. */
 const MAX_RIPENED = 100_000;
 
@@ -46,8 +36,8 @@ const MAX_RIPENED = 100_000;
 export class Space {
   readonly free: RecordTree;
   readonly pending: RecordTree;
-  private reserve: HostRange;
-  private window: HostRange = EMPTY;
+  private reserve: HostRange[];
+  private readonly windows: { lasting: HostRange; passing: HostRange } = { lasting: EMPTY, passing: EMPTY };
   private endOffset: number;
   private freeTotal: number;
   private pendingTotal: number;
@@ -56,7 +46,7 @@ export class Space {
   constructor(pages: PageStore, state: SpaceState) {
     this.free = new PersistentTree(spaceLayout, pages, state.free);
     this.pending = new PersistentTree(recordLayout('pending space'), pages, state.pending);
-    this.reserve = state.reserve;
+    this.reserve = [...state.reserve];
     this.endOffset = state.end;
     this.freeTotal = state.freeBytes;
     this.pendingTotal = state.pendingBytes;
@@ -68,21 +58,18 @@ export class Space {
   }
 
   get freeBytes(): number {
-    return this.freeTotal + (this.window.end - this.window.start);
+    const { lasting, passing } = this.windows;
+    return this.freeTotal + (lasting.end - lasting.start) + (passing.end - passing.start);
   }
 
   get pendingBytes(): number {
     return this.pendingTotal;
   }
 
-  get reserved(): HostRange {
-    return this.reserve;
-  }
-
   /** Starts a transaction: what was given back up to generation `ripe` becomes free. */
   begin(ripe: number): void {
     this.ripen(ripe);
-    if (this.reserve.end - this.reserve.start < LOW_RESERVE_BYTES) {
+    if (totalOf(this.reserve) < LOW_RESERVE_BYTES) {
       this.emptyReserve();
       this.lowerEnd();
       this.fillReserve();
@@ -93,12 +80,16 @@ export class Space {
 
   /** Makes the reserve ordinary free space. */
   emptyReserve(): void {
-    this.addFree(this.reserve);
-    this.reserve = EMPTY;
+    for (const range of this.reserve) this.addFree(range);
+    this.reserve = [];
   }
 
   fillReserve(): void {
-    if (this.reserve === EMPTY) this.reserve = this.takeFree(LOW_RESERVE_BYTES, RESERVE_BYTES) ?? EMPTY;
+    while (this.reserve.length < MAX_RESERVE_RANGES && totalOf(this.reserve) < RESERVE_BYTES) {
+      const range = this.takeFree(RECORD_PAGE_BYTES, RESERVE_BYTES);
+      if (range === undefined) return;
+      this.reserve.push(range);
+    }
   }
 
   private ripen(ripe: number): void {
@@ -133,17 +124,22 @@ export class Space {
     }
   }
 
-  /** A place for a record of `lengthBytes`, anywhere. */
-  allocate(lengthBytes: number): number {
-    if (lengthBytes > this.window.end - this.window.start) {
-      if (lengthBytes > SMALL_BYTES) return this.takeFree(lengthBytes, lengthBytes)?.start ?? this.extend(lengthBytes);
-      const next = this.takeFree(lengthBytes, WINDOW_BYTES);
+  /**
+   * A place for a record of `lengthBytes`. Records that last (data, tables, map pages) and records that the
+   * next publications replace (pages of the header's trees) keep apart: passing ones go where passing ones
+   * were, so that they do not leave a small hole beside every record that stays.
+   */
+  allocate(lengthBytes: number, life: 'lasting' | 'passing'): number {
+    if (lengthBytes > SMALL_BYTES) return this.takeFree(lengthBytes, lengthBytes)?.start ?? this.extend(lengthBytes);
+    const window = this.windows[life];
+    if (lengthBytes > window.end - window.start) {
+      const next = life === 'lasting' ? this.takeFree(LASTING_RUN_BYTES, WINDOW_BYTES) : this.takeFree(lengthBytes, SMALL_BYTES);
       if (next === undefined) return this.extend(lengthBytes);
-      this.addFree(this.window);
-      this.window = next;
+      this.addFree(window);
+      this.windows[life] = next;
     }
-    const { start, end } = this.window;
-    this.window = { start: start + lengthBytes, end };
+    const { start, end } = this.windows[life];
+    this.windows[life] = { start: start + lengthBytes, end };
     return start;
   }
 
@@ -168,8 +164,7 @@ export class Space {
 
   /** Ends the transaction that publishes `generation`: returns what the header has to say. */
   finish(generation: number, write: (bytes: Uint8Array, place: number) => void): SpaceState {
-    this.addFree(this.window);
-    this.window = EMPTY;
+    this.closeWindows();
     // The changed pages of both trees give up their old places, which changes the pending tree again;
     // a page is only given up once, so this ends.
     for (;;) {
@@ -199,24 +194,20 @@ export class Space {
     return { free, pending, reserve: this.reserve, end: this.endOffset, freeBytes: this.freeTotal, pendingBytes: this.pendingTotal };
   }
 
-  private placeInReserve(lengthBytes: number): number {
-    const { start, end } = this.reserve;
-    if (lengthBytes > end - start) return this.extend(lengthBytes);
-    this.reserve = { start: start + lengthBytes, end };
-    return start;
+  private closeWindows(): void {
+    this.addFree(this.windows.lasting);
+    this.addFree(this.windows.passing);
+    this.windows.lasting = EMPTY;
+    this.windows.passing = EMPTY;
   }
 
-  /** Forgets all free and pending space and takes `ranges` (sorted, apart from each other) as given back by the next publication. */
-  rebuild(ranges: readonly HostRange[]): void {
-    this.free.clear({ olderThan: -1 });
-    this.pending.clear({ olderThan: -1 });
-    this.free.takeReleased();
-    this.pending.takeReleased();
-    this.freeTotal = 0;
-    this.pendingTotal = 0;
-    this.reserve = EMPTY;
-    this.window = EMPTY;
-    this.released = [...ranges];
+  private placeInReserve(lengthBytes: number): number {
+    const index = this.reserve.findIndex(({ start, end }) => end - start >= lengthBytes);
+    const range = this.reserve[index];
+    if (range === undefined) return this.extend(lengthBytes);
+    if (range.start + lengthBytes === range.end) this.reserve.splice(index, 1);
+    else this.reserve[index] = { start: range.start + lengthBytes, end: range.end };
+    return range.start;
   }
 
   private addFree(range: HostRange): void {
@@ -273,7 +264,16 @@ export class Space {
   }
 }
 
-/** All ranges of a space tree's root, for walks over everything. */
+/** Bytes that are free, pending or set aside. */
+export function unusedSpace(state: SpaceState): number {
+  return state.freeBytes + state.pendingBytes + totalOf(state.reserve);
+}
+
+function totalOf(ranges: readonly HostRange[]): number {
+  return ranges.reduce((total, { start, end }) => total + end - start, 0);
+}
+
+/** The range that a record of a space tree lists. */
 export function rangeOfRecord(key: string, value: Uint8Array): HostRange {
   const start = numberInKey(key, key.length - NUMBER_KEY_BYTES);
   return { start, end: start + lengthOf(value) };

@@ -126,6 +126,21 @@ describe('vsimg as a process', () => {
     await ok(['check', 'a.vsi', '--data', '-q']);
   });
 
+  it.each([
+    [['-p'], /import {2}[\d.]+ MiB {2}/],
+    [[], /^$/],
+    [['-p', '-q'], /^$/],
+  ])('shows progress of long work in a pipe only when asked: %j', async (options, expected) => {
+    const { child, stderr } = start(['import', '-', `p${options.length}.vsi`, ...options]);
+    for (let count = 0; count < 16; count++) {
+      child.stdin?.write(noise(MIB, count));
+      await setTimeout(100);
+    }
+    child.stdin?.end();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(stderr()).toMatch(expected);
+  });
+
   it('prints colour on a terminal that can show it, unless that was declined', async () => {
     const log = async (env: Readonly<Record<string, string>>) =>
       (await runInProcess(['log', path('a.vsi')], { terminals: 'both', env })).stdout;

@@ -1,0 +1,48 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decodeDocument, encodeDocument } from '../../src/format/msgpack.ts';
+import { decodeVersion, encodeVersion, type VersionRecord } from '../../src/format/version-record.ts';
+import { counts, roots, texts } from '../support/arbitraries.ts';
+import { attack, decodeHostile } from '../support/hostile.ts';
+
+const NUMBER = 2 ** 50;
+
+const records: fc.Arbitrary<VersionRecord> = fc.record({
+  id: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+  parent: fc.option(counts(NUMBER - 1)),
+  sizeBytes: counts(),
+  timeSeconds: counts(),
+  message: texts,
+  map: roots,
+});
+
+const sample: VersionRecord = { id: new Uint8Array(16).fill(3), parent: 1, sizeBytes: 2 ** 42, timeSeconds: 1_700_000_000, message: 'first', map: { place: 8192, lengthBytes: 300, checksum: 5 } };
+
+describe('version record', () => {
+  it('comes back', () => {
+    fc.assert(fc.property(records, (record) => { expect(decodeVersion(encodeVersion(record), NUMBER)).toEqual(record); }));
+  });
+
+  it('is small: a hundred thousand of them fit in 10 MB', () => {
+    expect(encodeVersion(sample).length).toBeLessThan(100);
+  });
+
+  it('changed anywhere is refused, or another record', () => {
+    attack(encodeVersion(sample), (bytes) => decodeVersion(bytes, NUMBER), encodeVersion);
+  });
+
+  it.each([[{ i: new Uint8Array(15) }], [{ i: 'id' }], [{ p: 'x' }], [{ p: -1 }], [{ s: null }], [{ t: 'now' }], [{ m: null }], [{ m: Uint8Array.of(1) }], [{ r: 1 }], [{ r: [1, 2, 3, 4] }]])('is corrupt with %j', (change) => {
+    const bytes = encodeDocument({ ...decodeDocument(encodeVersion(sample), 'test'), ...change });
+    expect(decodeHostile(() => decodeVersion(bytes, 2))).toEqual({ code: 'corrupt' });
+  });
+
+  it('has a parent with a lower number, so that no history goes in circles', () => {
+    expect(decodeHostile(() => decodeVersion(encodeVersion(sample), 2))).toHaveProperty('value');
+    expect(decodeHostile(() => decodeVersion(encodeVersion(sample), 1))).toEqual({ code: 'corrupt' });
+    expect(decodeHostile(() => decodeVersion(encodeVersion({ ...sample, parent: 7 }), 2))).toEqual({ code: 'corrupt' });
+  });
+
+  it('names the version it is about', () => {
+    expect(() => decodeVersion(encodeDocument({}), 17)).toThrow(/^version 17: /);
+  });
+});
