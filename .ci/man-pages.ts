@@ -2,7 +2,13 @@
  * Makes the manual pages of the program and its commands from the definitions that `--help` is made of, so that
  * the two cannot disagree. The pages vsi.5 and vsimg-design.7 are written by hand.
  */
-import { allOptions, COMMON_OPTIONS, type CommandDefinition, type OptionDefinition, WAIT_OPTION } from '../src/cli/definition.ts';
+import {
+  allOptions,
+  COMMON_OPTIONS,
+  type CommandDefinition,
+  type OptionDefinition,
+  WAIT_OPTION,
+} from '../src/cli/definition.ts';
 import { argumentUsage, buildProgram, parseProgram, wrap } from '../src/cli/program.ts';
 import { COMMANDS } from '../src/cli/registry.ts';
 import { STATUS_MEANINGS } from '../src/commands/exit-statuses.ts';
@@ -111,7 +117,10 @@ function programPage(): string {
       'The commands are:',
       COMMANDS.map(({ name, summary }): Item => [`Xr vsimg-${name} 1`, summary]),
     ),
-    ...list('Most commands take these options, behind the command:', [...COMMON_OPTIONS, WAIT_OPTION, HELP_OPTION].map(optionItem)),
+    ...list(
+      'Most commands take these options, behind the command:',
+      [...COMMON_OPTIONS, WAIT_OPTION, HELP_OPTION].map(optionItem),
+    ),
     ...TOPICS.filter(({ name }) => name !== 'exit-statuses').flatMap(({ name, lines }) => [
       `.Sh ${name.toUpperCase()}`,
       '.Bd -literal',
@@ -119,7 +128,10 @@ function programPage(): string {
       '.Ed',
     ]),
     '.Sh ENVIRONMENT',
-    ...tagged('-width Ds', ENVIRONMENT.map(([name, meaning]): Item => [`Ev ${name}`, meaning])),
+    ...tagged(
+      '-width Ds',
+      ENVIRONMENT.map(([name, meaning]): Item => [`Ev ${name}`, meaning]),
+    ),
     '.Sh EXIT STATUS',
     ...prose(
       'With --json an error is one JSON document on the standard error output; its code is the word in the second column.',
@@ -127,7 +139,9 @@ function programPage(): string {
     '.Bl -column "STATUS" "check-incomplete" "what it means"',
     '.It Em STATUS Ta Em CODE Ta Em MEANING',
     '.It 0 Ta Ta done, or nothing to complain about',
-    ...statuses().map(([status, code]) => `.It ${status} Ta ${escape(code)} Ta ${macroText(STATUS_MEANINGS[code])}`),
+    ...statuses().map(
+      ([status, code]) => `.It ${status} Ta ${escapeText(code)} Ta ${macroText(STATUS_MEANINGS[code])}`,
+    ),
     '.El',
     '.Sh EXAMPLES',
     '.Bd -literal',
@@ -145,7 +159,11 @@ function statuses(): (readonly [number, ErrorCode])[] {
 
 /** The lines under "Two minutes:" of the program's help. */
 function firstSteps(): string[] {
-  const help = parseProgram(buildProgram(COMMANDS, () => 80), ['--help']) ?? '';
+  const help =
+    parseProgram(
+      buildProgram(COMMANDS, () => 80),
+      ['--help'],
+    ) ?? '';
   const lines = (/^Two minutes:\n((?: {2}.*\n)+)/m.exec(help)?.[1] ?? '').trimEnd().split('\n');
   if (lines.length < 2) throw new Error('the help of the program has no first steps');
   return lines.map((line) => line.slice(2));
@@ -154,7 +172,14 @@ function firstSteps(): string[] {
 type Item = readonly [tag: string, text: string];
 
 function head(name: string, summary: string): string[] {
-  return [`.Dd ${DATE}`, `.Dt ${name.toUpperCase()} 1`, '.Os vsimg', '.Sh NAME', `.Nm ${name}`, `.Nd ${escape(summary)}`];
+  return [
+    `.Dd ${DATE}`,
+    `.Dt ${name.toUpperCase()} 1`,
+    '.Os vsimg',
+    '.Sh NAME',
+    `.Nm ${name}`,
+    `.Nd ${escapeText(summary)}`,
+  ];
 }
 
 function list(title: string, items: readonly Item[]): string[] {
@@ -193,21 +218,28 @@ function prose(paragraph: string): string[] {
 }
 
 function literal(line: string): string {
-  const escaped = escape(line);
+  const escaped = escapeText(line);
   return escaped.startsWith('.') ? `\\&${escaped}` : escaped;
 }
 
 /** Text behind a macro that reads its words as macros too. */
 function macroText(text: string): string {
-  return escape(text)
+  return escapeText(text)
     .split(' ')
     .map((word) => (/^([A-Z][a-z]?|[.,:;()[\]?!|])$/.test(word) ? `\\&${word}` : word))
     .join(' ');
 }
 
-const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\e', '-': '\\-', "'": '\\(aq', '`': '\\(ga', '^': '\\(ha', '~': '\\(ti' };
+const ESCAPES: Readonly<Record<string, string>> = {
+  '\\': '\\e',
+  '-': '\\-',
+  "'": '\\(aq',
+  '`': '\\(ga',
+  '^': '\\(ha',
+  '~': '\\(ti',
+};
 
-function escape(text: string): string {
+function escapeText(text: string): string {
   return text.replace(/[\\\-'`^~]/g, (character) => ESCAPES[character] ?? character);
 }
 

@@ -25,19 +25,19 @@ function addReport(report) {
   return failures + unexplained;
 }
 
-function readReport(name) {
+function failuresIn(name) {
   try {
-    return JSON.parse(readFileSync(join(directory, name), 'utf8'));
+    return addReport(JSON.parse(readFileSync(join(directory, name), 'utf8')));
   } catch (error) {
     console.log(`${name}: ${error.message}`);
-    return undefined;
+    failed++;
+    return 1;
   }
 }
 
 const failuresOf = new Map();
 for (const name of names.filter((entry) => entry.endsWith('.json'))) {
-  const report = readReport(name);
-  failuresOf.set(name.slice(0, -'.json'.length), report === undefined ? 0 : addReport(report));
+  failuresOf.set(name.slice(0, -'.json'.length), failuresIn(name));
 }
 for (const name of names.filter((entry) => entry.endsWith('.failed'))) {
   const step = name.slice(0, -'.failed'.length);

@@ -16,11 +16,20 @@ const hasMandoc = spawnSync('mandoc', ['-T', 'lint', '/dev/null']).error === und
 it('the pages of commands are what their definitions give (else: npm run man)', async () => {
   const pages = await manPages();
   expect(committed.filter((name) => name.endsWith('.1')).sort()).toEqual([...pages.keys()].sort());
-  for (const [name, text] of pages) expect({ name, text: readFileSync(directory + name, 'utf8') }).toEqual({ name, text });
+  for (const [name, text] of pages)
+    expect({ name, text: readFileSync(directory + name, 'utf8') }).toEqual({ name, text });
+});
+
+it('package.json names all pages, for npm install -g', () => {
+  const { man } = JSON.parse(readFileSync(`${directory}../package.json`, 'utf8'));
+  expect(man).toEqual([...committed].sort().map((name) => `./man/${name}`));
 });
 
 it.skipIf(!hasMandoc)('all pages are clean', () => {
-  const { stdout, stderr } = spawnSync('mandoc', ['-T', 'lint', '-W', 'warning', ...committed], { cwd: directory, encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync('mandoc', ['-T', 'lint', '-W', 'warning', ...committed], {
+    cwd: directory,
+    encoding: 'utf8',
+  });
   expect(stdout + stderr).toBe('');
 });
 
@@ -50,7 +59,9 @@ it('the worked examples of vsi(5) are what the program writes: a page', () => {
   ]);
   const bytes = encodeNode(extentLayout, { level: 0, birth: 7, leaf }, 7);
   expect(exampleBytes('example: extent page').toString('hex')).toBe(Buffer.from(bytes).toString('hex'));
-  expect(readFileSync(`${directory}vsi.5`, 'utf8')).toContain(`CRC\\-32 of the page is ${checksum(bytes).toString(16)}`);
+  expect(readFileSync(`${directory}vsi.5`, 'utf8')).toContain(
+    `CRC\\-32 of the page is ${checksum(bytes).toString(16)}`,
+  );
 });
 
 it('the worked examples of vsi(5) are what the program writes: a container', async () => {

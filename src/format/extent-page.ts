@@ -9,9 +9,14 @@ import type { KeyCodec } from './page.ts';
  *   word 2   low half of the log block
  *   word 3   high 16 bits of the log block, high 16 bits of the guest block
  *
- * On disk, each: varint gap to the end of the previous extent (first: guest block), doubled, plus one if
- * a length follows (else it is one data block); then varint length * 16 + kind if so; then the signed
- * difference of the log block to the end of the previous extent's log run.
+ * On disk, each:
+ *
+ *   varint   gap to the end of the previous extent (first: guest block) * 4
+ *            + 1 if a length follows (else it is one block of data)
+ *            + 2 if a log block follows (else it continues the previous extent's log run; first: log block 0)
+ *   varint   length in blocks * 2, + 1 if a kind follows (else it is data)
+ *   varint   kind
+ *   signed   difference of the log block to the end of the previous extent's log run
  */
 export type Extents = Uint32Array<ArrayBuffer>;
 
@@ -91,8 +96,8 @@ export function extentBytes(extents: Extents, index: number, first: number): num
   const logGap = extentLog(extents, index) - (fresh ? 0 : extentLog(extents, index - 1) + extentLength(extents, index - 1));
   const length = extentLength(extents, index);
   const kind = extentKind(extents, index);
-  const lengthSize = length === 1 && kind === EXTENT_KIND.data ? 0 : varintBytes(length * 16 + kind);
-  return varintBytes(gap * 2) + lengthSize + signedBytes(logGap);
+  const isShort = length === 1 && kind === EXTENT_KIND.data;
+  return varintBytes(gap * 4) + (isShort ? 0 : varintBytes(length * 2)) + (kind === EXTENT_KIND.data ? 0 : varintBytes(kind)) + (logGap === 0 ? 0 : signedBytes(logGap));
 }
 
 export function writeExtents(writer: ByteWriter, extents: Extents): void {
@@ -103,33 +108,34 @@ export function writeExtents(writer: ByteWriter, extents: Extents): void {
     const length = extentLength(extents, index);
     const log = extentLog(extents, index);
     const kind = extentKind(extents, index);
-    const short = length === 1 && kind === EXTENT_KIND.data;
-    writer.varint((start - end) * 2 + (short ? 0 : 1));
-    if (!short) writer.varint(length * 16 + kind);
-    writer.signed(log - logEnd);
+    const isShort = length === 1 && kind === EXTENT_KIND.data;
+    writer.varint((start - end) * 4 + (isShort ? 0 : 1) + (log === logEnd ? 0 : 2));
+    if (!isShort) writer.varint(length * 2 + (kind === EXTENT_KIND.data ? 0 : 1));
+    if (kind !== EXTENT_KIND.data) writer.varint(kind);
+    if (log !== logEnd) writer.signed(log - logEnd);
     end = start + length;
     logEnd = log + length;
   }
 }
 
 export function readExtents(reader: ByteReader, count: number): Extents {
-  if (count * 2 > reader.remaining) reader.fail(`claims ${count} extents`);
+  if (count > reader.remaining) reader.fail(`claims ${count} extents`);
   const extents = new Uint32Array(count * WORDS);
   let end = 0;
   let logEnd = 0;
   for (let index = 0; index < count; index++) {
-    const gap = reader.varint();
-    const start = end + Math.floor(gap / 2);
+    const word = reader.varint();
+    const start = end + Math.floor(word / 4);
     let length = 1;
     let kind: number = EXTENT_KIND.data;
-    if (gap % 2 === 1) {
-      const word = reader.varint();
-      length = Math.floor(word / 16);
-      kind = word % 16;
+    if (word % 2 === 1) {
+      const lengthWord = reader.varint();
+      length = Math.floor(lengthWord / 2);
       if (length === 0 || length > MAX_EXTENT_BLOCKS) reader.fail(`extent of ${length} blocks`);
+      if (lengthWord % 2 === 1) kind = reader.varint();
       if (kind !== EXTENT_KIND.data && kind !== EXTENT_KIND.lost) reader.fail(`extent of unknown kind ${kind}`);
     }
-    const log = logEnd + reader.signed();
+    const log = logEnd + (word % 4 >= 2 ? reader.signed() : 0);
     if (start + length > MAX_BLOCKS || log < 0 || log + length > MAX_BLOCKS) reader.fail(`extent at block ${start} leaves the address space`);
     setExtent(extents, index, { start, length, log, kind: kind as ExtentKind });
     end = start + length;

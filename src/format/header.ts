@@ -56,8 +56,9 @@ export interface Header {
   readonly trees: { readonly [name in TreeName]: TreeRoot };
   readonly space: {
     readonly free: TreeRoot;
+    readonly bySize: TreeRoot;
     readonly pending: TreeRoot;
-    /** Free ranges set aside for the pages of the two trees; at most `MAX_RESERVE_RANGES`, apart from each other. */
+    /** Free ranges set aside for the pages of the three trees; at most `MAX_RESERVE_RANGES`, apart from each other. */
     readonly reserve: readonly HostRange[];
     readonly end: number;
     readonly freeBytes: number;
@@ -86,6 +87,7 @@ export function encodeHeader(header: Header): Uint8Array {
     trees: Object.fromEntries(TREE_NAMES.map((name) => [name, rootToValue(header.trees[name])])),
     space: {
       free: rootToValue(space.free),
+      'by-size': rootToValue(space.bySize),
       pending: rootToValue(space.pending),
       reserve: space.reserve.flatMap(({ start, end }) => [start, end]),
       end: space.end,
@@ -132,6 +134,7 @@ export function decodeHeader(bytes: Uint8Array, where: string): Header {
     },
     space: {
       free: space.root('free'),
+      bySize: space.root('by-size'),
       pending: space.root('pending'),
       reserve: readReserve(space),
       end: space.count('end'),

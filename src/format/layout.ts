@@ -36,8 +36,8 @@ export const CHUNK_BYTES = 65536;
 export const SEGMENT_BYTES = 4 * 1024 * 1024;
 
 /** Pages split when their encoding would be longer; a single entry may make a page longer, up to `MAX_PAGE_BYTES`. */
-export const EXTENT_PAGE_BYTES = 512;
-export const RECORD_PAGE_BYTES = 1024;
+export const EXTENT_PAGE_BYTES = 384;
+export const RECORD_PAGE_BYTES = 640;
 export const MAX_PAGE_BYTES = 65536;
 /** Levels of a tree, leaf included: 2^53 entries at two a page need 53. */
 export const MAX_TREE_LEVELS = 54;

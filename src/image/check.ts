@@ -159,6 +159,9 @@ function checkSpace(container: Container, survey: Survey, isDamaged: boolean, ad
     }
   }
   if (isDamaged) return 0;
+  if (survey.freeBySize !== container.header.space.freeBytes) {
+    add({ message: `the header counts ${container.header.space.freeBytes} free bytes, they are listed by length as ${survey.freeBySize}` });
+  }
   if (unusedBytes !== listedBytes) {
     add({ message: `the header counts ${listedBytes} free bytes, the space trees list ${unusedBytes}` });
   }

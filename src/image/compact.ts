@@ -19,6 +19,7 @@ const SLACK_SHARE = 0.01;
 /** Moves what lies at the end of the file into free space before it, and cuts the file. */
 export async function compactTail(container: Container): Promise<void> {
   await settle(container);
+  let vainRounds = 0;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const endBefore = container.header.space.end;
     const segments: Segment[] = [];
@@ -30,13 +31,14 @@ export async function compactTail(container: Container): Promise<void> {
     container.space.emptyReserve();
     moveSegments(container, segments, limit);
     moveMaps(container, limit);
-    for (const tree of [...Object.values(container.trees), container.space.free, container.space.pending]) {
+    for (const tree of [...Object.values(container.trees), container.space.free, container.space.bySize, container.space.pending]) {
       loosenTree(tree, (ref) => ref.place + ref.lengthBytes > limit);
     }
     container.space.fillReserve();
     await container.publish();
     await settle(container);
-    if (container.header.space.end >= endBefore) break;
+    // Where the records need more than the holes before them, the first round only moves the holes behind them.
+    if (container.header.space.end >= endBefore && ++vainRounds === 2) break;
   }
   cutFile(container);
 }

@@ -18,6 +18,7 @@ import type { Storage } from '../storage/storage.ts';
 import { Refs } from '../versions/refs.ts';
 import { VersionTable } from '../versions/version-table.ts';
 import type { CreateOptions } from './api.ts';
+import { cleanYoung } from './clean.ts';
 
 const TREE_TITLES: { readonly [name in TreeName]: string } = {
   versions: 'version table',
@@ -107,7 +108,7 @@ export class Container {
   /** Makes an empty container on an empty storage and opens it. Errors: 'usage' for impossible sizes. */
   static create(storage: Storage, create: CreateOptions, options: ContainerOptions = {}): Container {
     const blockBytes = create.blockSizeBytes ?? DEFAULT_BLOCK_BYTES;
-    if (blockBytes < MIN_BLOCK_BYTES || blockBytes > MAX_BLOCK_BYTES || (blockBytes & (blockBytes - 1)) !== 0) {
+    if (!Number.isSafeInteger(blockBytes) || blockBytes < MIN_BLOCK_BYTES || blockBytes > MAX_BLOCK_BYTES || (blockBytes & (blockBytes - 1)) !== 0) {
       throw new VsimgError('usage', `block size ${blockBytes} is not a power of two from ${MIN_BLOCK_BYTES} to ${MAX_BLOCK_BYTES}`);
     }
     checkSize(create.sizeBytes);
@@ -123,7 +124,7 @@ export class Container {
       working: { sizeBytes: create.sizeBytes, map: null, sharedGeneration: 0 },
       log: { next: 0, youngMark: 0, dataBytes: 0, deadBlocks: 0 },
       trees: { versions: null, ids: null, children: null, refs: null, marks: null, log: null },
-      space: { free: null, pending: null, reserve: [], end: RECORDS_OFFSET, freeBytes: 0, pendingBytes: 0 },
+      space: { free: null, bySize: null, pending: null, reserve: [], end: RECORDS_OFFSET, freeBytes: 0, pendingBytes: 0 },
     };
     const slot = encodeSlot(1, header);
     storage.write(slot, SLOT_A_OFFSET);
@@ -159,6 +160,7 @@ export class Container {
   async publish(options: PublishOptions = {}): Promise<void> {
     if (!this.begun) return;
     await this.log.flush();
+    await cleanYoung(this);
     const generation = this.generation + 1;
     const write = (bytes: Uint8Array, place: number): void => this.storage.write(bytes, place);
     const writePage = (bytes: Uint8Array, life: 'lasting' | 'passing'): number => {

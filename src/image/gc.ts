@@ -45,9 +45,9 @@ export async function collectGarbage(container: Container, options: GcOptions): 
   const everything = survey.used;
   for (const range of survey.unused.ranges()) everything.add(range.start, range.end);
   const garbage = [...everything.gaps(RECORDS_OFFSET, container.header.space.end)];
+  container.unreclaimed = 0;
   if (plans.length > 0 || garbage.length > 0) {
     container.begin();
-    container.unreclaimed = 0;
     for (const { start, end } of garbage) container.space.release(start, end - start);
     let done = 0;
     for (const plan of plans) {

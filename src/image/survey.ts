@@ -21,6 +21,8 @@ export interface Survey {
   readonly live: RangeSet;
   /** Log blocks that segments hold. */
   readonly held: RangeSet;
+  /** Bytes of the free ranges as they are listed by length. */
+  freeBySize: number;
   pages: number;
   segments: number;
   versions: number;
@@ -46,7 +48,7 @@ export interface DamagePlace {
 
 /** Walks every page and every chunk table once. Errors: 'corrupt' unless the visitor takes damage. */
 export function surveyContainer(container: Container, visitor: SurveyVisitor = {}): Survey {
-  const survey: Survey = { used: new RangeSet(), unused: new RangeSet(), live: new RangeSet(), held: new RangeSet(), pages: 0, segments: 0, versions: 0 };
+  const survey: Survey = { used: new RangeSet(), unused: new RangeSet(), live: new RangeSet(), held: new RangeSet(), freeBySize: 0, pages: 0, segments: 0, versions: 0 };
   const { header, pages } = container;
   const seen = new Set<number>();
   const page = (ref: PageRef): boolean => {
@@ -109,6 +111,13 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
     });
   };
   walkTree(spaceLayout, pages, header.space.free, { page, ...damage, leaf: unused });
+  walkTree(container.space.bySize.layout, pages, header.space.bySize, {
+    page,
+    ...damage,
+    leaf: (leaf) => {
+      for (const key of leaf.keys) survey.freeBySize += numberInKey(key);
+    },
+  });
   walkTree(container.space.pending.layout, pages, header.space.pending, { page, ...damage, leaf: unused });
   for (const { start, end } of header.space.reserve) survey.unused.add(start, end);
   return survey;

@@ -98,7 +98,7 @@ export function* viewPieces(container: Container, view: View, start: number, end
       }
       if (filled === 0) from = (run.start + done) * blockBytes;
       // Pieces end at multiples of their size, so that whoever compares or writes them does so aligned.
-      const room = (PIECE_BYTES - filled - (filled === 0 ? from % PIECE_BYTES : 0)) / blockBytes;
+      const room = (PIECE_BYTES - ((from + filled) % PIECE_BYTES)) / blockBytes;
       const count = Math.min(run.length - done, Math.max(1, Math.floor(room)));
       const log = run.log === undefined ? undefined : run.log + done;
       readRun(container, { start: run.start + done, length: count, log, kind: run.kind }, buffer.subarray(filled, filled + count * blockBytes));

@@ -18,6 +18,8 @@ type NodeZstd = typeof zlib & {
 
 /** ZSTD_c_compressionLevel of zstd.h. */
 const COMPRESSION_LEVEL = 100;
+/** Higher levels differ by windows of more than 8 MiB: those are refused when read, and chunks are far smaller. */
+const MAX_LEVEL = 19;
 const MAX_FRAME_BLOCK_BYTES = 128 * 1024;
 
 let loaded: Zstd | undefined;
@@ -63,9 +65,9 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** One frame; runs on another thread. */
+/** One frame; runs on another thread. Levels above `MAX_LEVEL` count as that. */
 export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
-  return zstd().compress(bytes, level);
+  return zstd().compress(bytes, Math.min(level, MAX_LEVEL));
 }
 
 /** Exactly `rawBytes` bytes, or a 'corrupt' error: a frame can not make it allocate more than that and a few blocks. */

@@ -145,31 +145,32 @@ export class LogWriter {
     const { storage, space, index, tables } = this.parts;
     const bytes = sealed.chunks.reduce((total, chunk) => total + (chunk?.stored.length ?? 0), 0);
     if (bytes === 0) return;
-    const place = space.allocate(bytes, 'lasting');
-    let next = place;
-    const chunks = sealed.chunks.map((part) => {
-      if (part === undefined) return undefined;
-      const chunk = { ...part.chunk, place: next };
-      next += chunk.storedBytes;
-      return chunk;
-    });
-    const table: ChunkTable = { firstLog: segment.firstLog, blockCount: segment.blockCount, bornVersion: this.bornVersion, runs: segment.runs, chunks };
+    const tableAt = (place: number): ChunkTable => {
+      let next = place;
+      const chunks = sealed.chunks.map((part) => {
+        if (part === undefined) return undefined;
+        const chunk = { ...part.chunk, place: next };
+        next += chunk.storedBytes;
+        return chunk;
+      });
+      return { firstLog: segment.firstLog, blockCount: segment.blockCount, bornVersion: this.bornVersion, runs: segment.runs, chunks };
+    };
+    // A table is longest when its chunks lie last.
+    const longest = encodeChunkTable(tableAt(space.end)).length;
+    const place = space.allocate(bytes + longest, 'lasting');
+    const table = tableAt(place);
     const encoded = encodeChunkTable(table);
-    const tablePlace = space.allocate(encoded.length, 'lasting');
-    if (tablePlace === place + bytes || sealed.chunks.length > 1) {
-      const whole = new Uint8Array(bytes + (tablePlace === place + bytes ? encoded.length : 0));
-      let at = 0;
-      for (const part of sealed.chunks) {
-        if (part === undefined) continue;
-        whole.set(part.stored, at);
-        at += part.stored.length;
-      }
-      if (at < whole.length) whole.set(encoded, at);
-      storage.write(whole, place);
-    } else {
-      storage.write((sealed.chunks.find((part) => part !== undefined) as { stored: Uint8Array }).stored, place);
+    if (encoded.length < longest) space.release(place + bytes + encoded.length, longest - encoded.length);
+    const whole = new Uint8Array(bytes + encoded.length);
+    let at = 0;
+    for (const part of sealed.chunks) {
+      if (part === undefined) continue;
+      whole.set(part.stored, at);
+      at += part.stored.length;
     }
-    if (tablePlace !== place + bytes) storage.write(encoded, tablePlace);
+    whole.set(encoded, at);
+    storage.write(whole, place);
+    const tablePlace = place + bytes;
     const entry: SegmentEntry = { blockCount: segment.blockCount, place: tablePlace, lengthBytes: encoded.length, checksum: checksum(encoded), deadBlocks: sealed.deadBlocks };
     putRecord(index, numberKey(segment.firstLog), encodeSegmentEntry(entry));
     tables.remember(entry, table);

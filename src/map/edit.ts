@@ -93,8 +93,8 @@ function replaceInInner<K, L>(editor: TreeEditor<K, L>, node: InnerNode<K, L>, c
 /** A changed child that fills less than a quarter of a page. */
 function isSmall<K, L>(layout: TreeLayout<K, L>, child: Child<K, L>): boolean {
   if (isStored(child)) return false;
-  // Entries take at least two bytes: many of them are never small, and need not be counted.
-  if (nodeCount(layout, child) >= layout.pageBytes / 8) return false;
+  // Entries take at least a byte: many of them are never small, and need not be measured.
+  if (nodeCount(layout, child) >= layout.pageBytes / 4) return false;
   return nodeBytes(layout, child) < layout.pageBytes / 4;
 }
 

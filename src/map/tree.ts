@@ -41,8 +41,7 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     this.layout = layout;
     this.pages = pages;
     this.saved = root;
-    this.top = root === null || isPageRef(root) ? root : decodeNode(layout, root, undefined);
-    if (this.top !== null && !isStored(this.top) && this.top.level !== 0) throw corrupt(`${layout.name}: inline page is not a leaf`);
+    this.top = openRoot(layout, root);
   }
 
   get isChanged(): boolean {
@@ -169,16 +168,19 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
 
   /** Empties the tree. Pages born up to `olderThan`, and all below them, are not gone through: they belong to others too. */
   clear(options: { readonly olderThan: number; readonly onLeaf?: (leaf: L) => void }): void {
-    const visit = (child: Child<K, L>): void => {
-      const node = isStored(child) ? this.pages.node(this.layout, child) : child;
+    const visit = (child: Child<K, L>, node: TreeNode<K, L>, upper: K | undefined): void => {
       if (isStored(child)) {
         if (node.birth <= options.olderThan) return;
         this.release(child, node.birth);
       }
-      if (isLeaf(node)) options.onLeaf?.(node.leaf);
-      else node.children.forEach(visit);
+      if (isLeaf(node)) {
+        options.onLeaf?.(node.leaf);
+        return;
+      }
+      for (const [index, below] of node.children.entries()) visit(below, this.childNode(node, index, upper), node.keys[index + 1] ?? upper);
     };
-    if (this.top !== null) visit(this.top);
+    const top = this.topNode();
+    if (this.top !== null && top !== null) visit(this.top, top, undefined);
     this.top = null;
     this.changed = true;
   }
@@ -193,8 +195,8 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
 
   /** Takes `root` (of another tree of the same layout) as this tree's own, as it is stored. */
   adopt(root: TreeRoot): void {
+    this.top = openRoot(this.layout, root);
     this.saved = root;
-    this.top = root === null || isPageRef(root) ? root : decodeNode(this.layout, root, undefined);
     this.changed = false;
   }
 
@@ -236,4 +238,12 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     this.pages.remember(this.layout.kind, ref, whole);
     return ref;
   }
+}
+
+/** The top of a tree: a page to be read later, or the one that the root holds itself, which must be a leaf. */
+function openRoot<K, L>(layout: TreeLayout<K, L>, root: TreeRoot): Child<K, L> | null {
+  if (root === null || isPageRef(root)) return root;
+  const node = decodeNode(layout, root, undefined);
+  if (node.level !== 0) throw corrupt(`${layout.name}: inline page is not a leaf`);
+  return node;
 }

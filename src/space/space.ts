@@ -14,14 +14,17 @@ export type { HostRange } from '../format/header.ts';
 /** What the header keeps of the space. */
 export type SpaceState = Header['space'];
 
-const EMPTY: HostRange = { start: 0, end: 0 };
-/** Small records are placed one behind the other in windows of free space of this size. */
-const WINDOW_BYTES = 64 * 1024;
-const SMALL_BYTES = 16 * 1024;
-/** Small lasting records only go into free runs at least this long; else to the end of the file. */
+/** From this length on, a record counts as data. */
+const DATA_BYTES = 2048;
+/** Data fits a free run that is at most so many times as long. */
+const FIT_FACTOR = 1.02;
+/** Free runs from this length on are broken up for records that last, of any length. */
 const LASTING_RUN_BYTES = 32 * 1024;
-const RESERVE_BYTES = 16 * 1024;
-const LOW_RESERVE_BYTES = 6 * 1024;
+const PASSING_RUN_BYTES = 12 * 1024;
+const EMPTY: HostRange = { start: 0, end: 0 };
+const NO_VALUE = new Uint8Array(0);
+const RESERVE_BYTES = 24 * 1024;
+const LOW_RESERVE_BYTES = 10 * 1024;
 /** Bounds the memory of one transaction; what is left over ripens in the next one. */
 const MAX_RIPENED = 100_000;
 
@@ -30,14 +33,16 @@ const MAX_RIPENED = 100_000;
  *
  * Space given back in generation g is pending: generation g - 1 still needs it, and a cut before the next
  * sync may bring that back. It is free for the transaction that publishes g + 2, when no reader of a
- * generation below g is left. The pages of the two trees kept here go to the reserve or to the end of the
+ * generation below g is left. The pages of the three trees kept here go to the reserve or to the end of the
  * file, never to space taken out of the trees, so that writing them does not change them.
  */
 export class Space {
   readonly free: RecordTree;
+  /** The same ranges as `free`, by length: keys only. */
+  readonly bySize: RecordTree;
   readonly pending: RecordTree;
-  private reserve: HostRange[];
   private readonly windows: { lasting: HostRange; passing: HostRange } = { lasting: EMPTY, passing: EMPTY };
+  private reserve: HostRange[];
   private endOffset: number;
   private freeTotal: number;
   private pendingTotal: number;
@@ -45,6 +50,7 @@ export class Space {
 
   constructor(pages: PageStore, state: SpaceState) {
     this.free = new PersistentTree(spaceLayout, pages, state.free);
+    this.bySize = new PersistentTree(recordLayout('free space by length'), pages, state.bySize);
     this.pending = new PersistentTree(recordLayout('pending space'), pages, state.pending);
     this.reserve = [...state.reserve];
     this.endOffset = state.end;
@@ -59,7 +65,7 @@ export class Space {
 
   get freeBytes(): number {
     const { lasting, passing } = this.windows;
-    return this.freeTotal + (lasting.end - lasting.start) + (passing.end - passing.start);
+    return this.freeTotal + totalOf([lasting, passing]);
   }
 
   get pendingBytes(): number {
@@ -86,9 +92,9 @@ export class Space {
 
   fillReserve(): void {
     while (this.reserve.length < MAX_RESERVE_RANGES && totalOf(this.reserve) < RESERVE_BYTES) {
-      const range = this.takeFree(RECORD_PAGE_BYTES, RESERVE_BYTES);
-      if (range === undefined) return;
-      this.reserve.push(range);
+      const run = this.passingRun(RECORD_PAGE_BYTES);
+      if (run === undefined) return;
+      this.reserve.push(this.take(run, Math.min(run.end - run.start, RESERVE_BYTES)));
     }
   }
 
@@ -118,6 +124,7 @@ export class Space {
       const length = lengthOf(value);
       if (start + length !== this.endOffset) return;
       removeRecord(this.free, key);
+      removeRecord(this.bySize, numberKey(length, start));
       this.freeTotal -= length;
       this.endOffset = start;
       return;
@@ -126,15 +133,22 @@ export class Space {
 
   /**
    * A place for a record of `lengthBytes`. Records that last (data, tables, map pages) and records that the
-   * next publications replace (pages of the header's trees) keep apart: passing ones go where passing ones
-   * were, so that they do not leave a small hole beside every record that stays.
+   * next publications replace (pages of the header's trees) keep apart, or every passing one would leave a
+   * small hole beside one that stays. Small records go one behind the other into windows, so that what was
+   * written together and is given back together becomes one free run again; data takes a run of about its
+   * own size, as data like it left behind, or a part of a long one.
    */
   allocate(lengthBytes: number, life: 'lasting' | 'passing'): number {
-    if (lengthBytes > SMALL_BYTES) return this.takeFree(lengthBytes, lengthBytes)?.start ?? this.extend(lengthBytes);
+    if (lengthBytes >= DATA_BYTES) {
+      const near = this.bestFit(lengthBytes);
+      const run = near !== undefined && near.end - near.start <= lengthBytes * FIT_FACTOR ? near : this.bestFit(Math.max(lengthBytes, LASTING_RUN_BYTES));
+      return run === undefined ? this.extend(lengthBytes) : this.take(run, lengthBytes).start;
+    }
     const window = this.windows[life];
     if (lengthBytes > window.end - window.start) {
-      const next = life === 'lasting' ? this.takeFree(LASTING_RUN_BYTES, WINDOW_BYTES) : this.takeFree(lengthBytes, SMALL_BYTES);
-      if (next === undefined) return this.extend(lengthBytes);
+      const run = life === 'lasting' ? this.bestFit(LASTING_RUN_BYTES) : this.passingRun(lengthBytes);
+      if (run === undefined) return this.extend(lengthBytes);
+      const next = this.take(run, Math.min(run.end - run.start, life === 'lasting' ? LASTING_RUN_BYTES : RESERVE_BYTES));
       this.addFree(window);
       this.windows[life] = next;
     }
@@ -143,11 +157,16 @@ export class Space {
     return start;
   }
 
+  /** A free run for pages that pass: one for many of them if there is one, so that few records of free space change. */
+  private passingRun(lengthBytes: number): HostRange | undefined {
+    return this.firstFit(Math.max(lengthBytes, PASSING_RUN_BYTES)) ?? this.firstFit(Math.max(lengthBytes, PASSING_RUN_BYTES / 4)) ?? this.firstFit(lengthBytes);
+  }
+
   /** A place below `limit`, or undefined when no free run there is long enough. */
   allocateBelow(lengthBytes: number, limit: number): number | undefined {
     const run = this.firstFit(lengthBytes);
     if (run === undefined || run.start + lengthBytes > limit) return undefined;
-    return this.takeFree(lengthBytes, lengthBytes)?.start;
+    return this.take(run, lengthBytes).start;
   }
 
   private extend(lengthBytes: number): number {
@@ -164,11 +183,14 @@ export class Space {
 
   /** Ends the transaction that publishes `generation`: returns what the header has to say. */
   finish(generation: number, write: (bytes: Uint8Array, place: number) => void): SpaceState {
-    this.closeWindows();
-    // The changed pages of both trees give up their old places, which changes the pending tree again;
+    for (const life of ['lasting', 'passing'] as const) {
+      this.addFree(this.windows[life]);
+      this.windows[life] = EMPTY;
+    }
+    // The changed pages of the trees give up their old places, which changes the pending tree again;
     // a page is only given up once, so this ends.
     for (;;) {
-      const given = [...this.free.takeReleased(), ...this.pending.takeReleased()];
+      const given = [...this.free.takeReleased(), ...this.bySize.takeReleased(), ...this.pending.takeReleased()];
       for (const { ref } of given) this.release(ref.place, ref.lengthBytes);
       if (this.released.length === 0) break;
       const ranges = joinRanges(this.released);
@@ -190,15 +212,9 @@ export class Space {
       },
     };
     const free = this.free.flush(sink);
+    const bySize = this.bySize.flush(sink);
     const pending = this.pending.flush(sink);
-    return { free, pending, reserve: this.reserve, end: this.endOffset, freeBytes: this.freeTotal, pendingBytes: this.pendingTotal };
-  }
-
-  private closeWindows(): void {
-    this.addFree(this.windows.lasting);
-    this.addFree(this.windows.passing);
-    this.windows.lasting = EMPTY;
-    this.windows.passing = EMPTY;
+    return { free, bySize, pending, reserve: this.reserve, end: this.endOffset, freeBytes: this.freeTotal, pendingBytes: this.pendingTotal };
   }
 
   private placeInReserve(lengthBytes: number): number {
@@ -217,29 +233,52 @@ export class Space {
     const before = floorRecord(this.free, numberKey(start));
     if (before !== undefined) {
       const place = numberInKey(before.key);
-      if (place + lengthOf(before.value) > start) throw corrupt(`free space at ${place} overlaps what is given back at ${start}`, place);
-      if (place + lengthOf(before.value) === start) start = place;
+      const beforeEnd = place + lengthOf(before.value);
+      if (beforeEnd > start) throw corrupt(`free space at ${place} overlaps what is given back at ${start}`, place);
+      if (beforeEnd === start) {
+        removeRecord(this.bySize, numberKey(start - place, place));
+        start = place;
+      }
     }
     const after = floorRecord(this.free, numberKey(end));
     let to = numberKey(end);
     if (after !== undefined && after.key === to) {
-      end += lengthOf(after.value);
+      const length = lengthOf(after.value);
+      removeRecord(this.bySize, numberKey(length, end));
+      end += length;
       to = `${to}\0`;
     }
     this.free.replaceRange(numberKey(start), to, { keys: [numberKey(start)], values: [encodeLength(end - start)] });
+    putRecord(this.bySize, numberKey(end - start, start), NO_VALUE);
   }
 
-  /** Takes at least `atLeast` and at most `atMost` bytes from the lowest free run that is long enough. */
-  private takeFree(atLeast: number, atMost: number): HostRange | undefined {
-    const run = this.firstFit(atLeast);
-    if (run === undefined) return undefined;
-    const end = Math.min(run.end, run.start + atMost);
+  /** Takes the first `lengthBytes` of a free run. */
+  private take(run: HostRange, lengthBytes: number): HostRange {
+    const end = run.start + lengthBytes;
     const rest: Records = end < run.end ? { keys: [numberKey(end)], values: [encodeLength(run.end - end)] } : NO_RECORDS;
     this.free.replaceRange(numberKey(run.start), numberKey(run.end), rest);
-    this.freeTotal -= end - run.start;
+    removeRecord(this.bySize, numberKey(run.end - run.start, run.start));
+    if (end < run.end) putRecord(this.bySize, numberKey(run.end - end, end), NO_VALUE);
+    this.freeTotal -= lengthBytes;
     return { start: run.start, end };
   }
 
+  /** The shortest free run of at least `lengthBytes`. */
+  private bestFit(lengthBytes: number): HostRange | undefined {
+    for (const { key } of records(this.bySize, numberKey(lengthBytes))) {
+      return this.checked(numberInKey(key, NUMBER_KEY_BYTES), numberInKey(key));
+    }
+    return undefined;
+  }
+
+  private checked(start: number, length: number): HostRange {
+    // Written so that it also refuses what is no number, as a key of the wrong length gives.
+    const isInside = start >= RECORDS_OFFSET && length > 0 && start + length <= this.endOffset;
+    if (!isInside) throw corrupt(`free space at ${start} lies outside the container's records`);
+    return { start, end: start + length };
+  }
+
+  /** The lowest free run of at least `lengthBytes`. */
   private firstFit(lengthBytes: number): HostRange | undefined {
     let node = this.free.topNode();
     let upper: string | undefined;
@@ -256,9 +295,7 @@ export class Space {
     for (let index = 0; index < keys.length; index++) {
       const length = lengthOf(values[index] as Uint8Array);
       if (length < lengthBytes) continue;
-      const start = numberInKey(keys[index] as string);
-      if (start < RECORDS_OFFSET || start + length > this.endOffset) throw corrupt(`free space at ${start} lies outside the container's records`);
-      return { start, end: start + length };
+      return this.checked(numberInKey(keys[index] as string), length);
     }
     return undefined;
   }

@@ -1,8 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  type Chunk, type ChunkTable, chunkBlocksOf, CODEC, decodeChunkTable, decodeSegmentEntry, encodeChunkTable, encodeSegmentEntry, type GuestRun, isPresent, presentBefore, presentCount,
-  type SegmentEntry, segmentBlocksOf,
+  type Chunk,
+  type ChunkTable,
+  CODEC,
+  chunkBlocksOf,
+  decodeChunkTable,
+  decodeSegmentEntry,
+  encodeChunkTable,
+  encodeSegmentEntry,
+  type GuestRun,
+  isPresent,
+  presentBefore,
+  presentCount,
+  type SegmentEntry,
+  segmentBlocksOf,
 } from '../../src/format/chunk-table.ts';
 import { ByteWriter } from '../../src/format/cursor.ts';
 import { MAX_TABLE_BYTES, RECORDS_OFFSET } from '../../src/format/layout.ts';
@@ -12,40 +24,60 @@ import { attack, decodeHostile } from '../support/hostile.ts';
 /** Which blocks of a chunk are present: all, or some but not none and not all. */
 function presence(blockCount: number): fc.Arbitrary<Uint8Array | undefined> {
   if (blockCount < 2) return fc.constant(undefined);
-  const some = fc.uniqueArray(fc.nat({ max: blockCount - 1 }), { minLength: 1, maxLength: blockCount - 1 }).map((blocks) => {
-    const bits = new Uint8Array(Math.ceil(blockCount / 8));
-    for (const block of blocks) bits[block >>> 3] = (bits[block >>> 3] as number) | (1 << (block & 7));
-    return bits;
-  });
+  const some = fc
+    .uniqueArray(fc.nat({ max: blockCount - 1 }), { minLength: 1, maxLength: blockCount - 1 })
+    .map((blocks) => {
+      const bits = new Uint8Array(Math.ceil(blockCount / 8));
+      for (const block of blocks) bits[block >>> 3] = (bits[block >>> 3] as number) | (1 << (block & 7));
+      return bits;
+    });
   return fc.option(some, { nil: undefined });
 }
 
 function chunks(blockCount: number, blockBytes: number): fc.Arbitrary<Chunk | undefined> {
-  const chunk = fc.tuple(presence(blockCount), counts(2 ** 50), fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.boolean()).chain(([present, place, hash, isRaw]) => {
-    const base = { place: place + RECORDS_OFFSET, codec: isRaw ? CODEC.raw : CODEC.zstd, blockCount, present, hash, storedBytes: 0, checksums: new Uint32Array(0) };
-    const held = presentCount(base);
-    const sums = fc.array(checksums, { minLength: isRaw ? held : 1, maxLength: isRaw ? held : 1 });
-    const stored = isRaw ? fc.constant(held * blockBytes) : fc.integer({ min: 1, max: held * blockBytes - 1 });
-    return fc.tuple(sums, stored).map(([list, storedBytes]): Chunk => ({ ...base, storedBytes, checksums: Uint32Array.from(list) }));
-  });
+  const chunk = fc
+    .tuple(presence(blockCount), counts(2 ** 50), fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.boolean())
+    .chain(([present, place, hash, isRaw]) => {
+      const base = {
+        place: place + RECORDS_OFFSET,
+        codec: isRaw ? CODEC.raw : CODEC.zstd,
+        blockCount,
+        present,
+        hash,
+        storedBytes: 0,
+        checksums: new Uint32Array(0),
+      };
+      const held = presentCount(base);
+      const sums = fc.array(checksums, { minLength: isRaw ? held : 1, maxLength: isRaw ? held : 1 });
+      const stored = isRaw ? fc.constant(held * blockBytes) : fc.integer({ min: 1, max: held * blockBytes - 1 });
+      return fc
+        .tuple(sums, stored)
+        .map(([list, storedBytes]): Chunk => ({ ...base, storedBytes, checksums: Uint32Array.from(list) }));
+    });
   return fc.option(chunk, { nil: undefined });
 }
 
 function runsOf(blockCount: number, cuts: readonly number[], starts: readonly number[]): GuestRun[] {
   const edges = [...new Set([0, ...cuts.map((cut) => cut % blockCount), blockCount])].sort((a, b) => a - b);
-  return edges.slice(1).map((end, index) => ({ start: starts[index % starts.length] as number, length: end - (edges[index] as number) }));
+  return edges
+    .slice(1)
+    .map((end, index) => ({ start: starts[index % starts.length] as number, length: end - (edges[index] as number) }));
 }
 
 function tables(blockBytes: number, maxBlocks: number): fc.Arbitrary<ChunkTable> {
   const positions = fc.array(counts(2 ** 47), { minLength: 1, maxLength: 10 });
   return fc.integer({ min: 1, max: maxBlocks }).chain((blockCount) => {
     const chunkBlocks = chunkBlocksOf(blockBytes);
-    const sizes = Array.from({ length: Math.ceil(blockCount / chunkBlocks) }, (_, index) => Math.min(chunkBlocks, blockCount - index * chunkBlocks));
+    const sizes = Array.from({ length: Math.ceil(blockCount / chunkBlocks) }, (_, index) =>
+      Math.min(chunkBlocks, blockCount - index * chunkBlocks),
+    );
     return fc.record({
       firstLog: counts(2 ** 47),
       blockCount: fc.constant(blockCount),
       bornVersion: counts(),
-      runs: fc.tuple(fc.array(fc.nat(), { maxLength: 9 }), positions).map(([cuts, starts]) => runsOf(blockCount, cuts, starts)),
+      runs: fc
+        .tuple(fc.array(fc.nat(), { maxLength: 9 }), positions)
+        .map(([cuts, starts]) => runsOf(blockCount, cuts, starts)),
       chunks: fc.tuple(...sizes.map((size) => chunks(size, blockBytes))),
     });
   });
@@ -69,7 +101,13 @@ describe('chunk table', () => {
       bornVersion: 2 ** 53 - 1,
       runs: Array.from({ length: blockCount }, (_, index) => ({ start: index % 2 === 0 ? 2 ** 47 : 0, length: 1 })),
       chunks: Array.from({ length: blockCount / chunkBlocks }, (_, index) => ({
-        place: index % 2 === 0 ? 2 ** 50 : RECORDS_OFFSET, storedBytes: 65_536, codec: CODEC.raw, blockCount: chunkBlocks, present: undefined, hash: new Uint8Array(16), checksums: new Uint32Array(chunkBlocks),
+        place: index % 2 === 0 ? 2 ** 50 : RECORDS_OFFSET,
+        storedBytes: 65_536,
+        codec: CODEC.raw,
+        blockCount: chunkBlocks,
+        present: undefined,
+        hash: new Uint8Array(16),
+        checksums: new Uint32Array(chunkBlocks),
       })),
     };
     const bytes = encodeChunkTable(table);
@@ -83,18 +121,43 @@ describe('chunk table', () => {
       firstLog: 1000,
       blockCount: 40,
       bornVersion: 3,
-      runs: [{ start: 7, length: 39 }, { start: 0, length: 1 }],
+      runs: [
+        { start: 7, length: 39 },
+        { start: 0, length: 1 },
+      ],
       chunks: [
-        { place: 8192, storedBytes: 300, codec: CODEC.zstd, blockCount: 16, present: Uint8Array.of(1, 128), hash, checksums: Uint32Array.of(99) },
+        {
+          place: 8192,
+          storedBytes: 300,
+          codec: CODEC.zstd,
+          blockCount: 16,
+          present: Uint8Array.of(1, 128),
+          hash,
+          checksums: Uint32Array.of(99),
+        },
         undefined,
-        { place: 8492, storedBytes: 8 * 4096, codec: CODEC.raw, blockCount: 8, present: undefined, hash, checksums: new Uint32Array(8).fill(5) },
+        {
+          place: 8492,
+          storedBytes: 8 * 4096,
+          codec: CODEC.raw,
+          blockCount: 8,
+          present: undefined,
+          hash,
+          checksums: new Uint32Array(8).fill(5),
+        },
       ],
     };
     attack(encodeChunkTable(sample), (bytes) => decodeChunkTable(bytes, 4096, 'test'), encodeChunkTable);
   });
 
   it('of random bytes is refused', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void decodeHostile(() => decodeChunkTable(Uint8Array.from([0x54, ...bytes]), 4096, 'test'))), { numRuns: 1000 });
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 300 }),
+        (bytes) => void decodeHostile(() => decodeChunkTable(Uint8Array.from([0x54, ...bytes]), 4096, 'test')),
+      ),
+      { numRuns: 1000 },
+    );
   });
 
   it.each([
@@ -122,8 +185,23 @@ describe('chunk table', () => {
     ['no present block', { present: Uint8Array.of(0, 0), storedBytes: 4096 }],
     ['a map of blocks that are all present', { present: Uint8Array.of(255, 255) }],
   ])('with a chunk of %s is corrupt', (_name, change) => {
-    const chunk = { place: 8192, storedBytes: 16 * 4096, codec: CODEC.raw, blockCount: 16, present: undefined, hash: new Uint8Array(16), checksums: new Uint32Array(16), ...change } as Chunk;
-    const bytes = encodeChunkTable({ firstLog: 0, blockCount: 16, bornVersion: 1, runs: [{ start: 0, length: 16 }], chunks: [chunk] });
+    const chunk = {
+      place: 8192,
+      storedBytes: 16 * 4096,
+      codec: CODEC.raw,
+      blockCount: 16,
+      present: undefined,
+      hash: new Uint8Array(16),
+      checksums: new Uint32Array(16),
+      ...change,
+    } as Chunk;
+    const bytes = encodeChunkTable({
+      firstLog: 0,
+      blockCount: 16,
+      bornVersion: 1,
+      runs: [{ start: 0, length: 16 }],
+      chunks: [chunk],
+    });
     expect(decodeHostile(() => decodeChunkTable(bytes, 4096, 'test'))).toEqual({ code: 'corrupt' });
   });
 });
@@ -135,7 +213,8 @@ describe('present blocks', () => {
         if (chunk === undefined) return;
         const all = Array.from({ length: 100 }, (_, block) => isPresent(chunk, block));
         expect(presentCount(chunk)).toBe(all.filter(Boolean).length);
-        for (let block = 0; block <= 100; block++) expect(presentBefore(chunk, block)).toBe(all.slice(0, block).filter(Boolean).length);
+        for (let block = 0; block <= 100; block++)
+          expect(presentBefore(chunk, block)).toBe(all.slice(0, block).filter(Boolean).length);
       }),
     );
   });
@@ -143,14 +222,28 @@ describe('present blocks', () => {
 
 describe('segment entry', () => {
   const entries: fc.Arbitrary<SegmentEntry> = fc
-    .record({ blockCount: counts().map((value) => Math.max(1, value)), place: counts(), lengthBytes: counts(), checksum: checksums, dead: counts() })
+    .record({
+      blockCount: counts().map((value) => Math.max(1, value)),
+      place: counts(),
+      lengthBytes: counts(),
+      checksum: checksums,
+      dead: counts(),
+    })
     .map(({ dead, ...entry }) => ({ ...entry, deadBlocks: Math.min(dead, entry.blockCount) }));
 
   it('comes back', () => {
-    fc.assert(fc.property(entries, (entry) => { expect(decodeSegmentEntry(encodeSegmentEntry(entry))).toEqual(entry); }));
+    fc.assert(
+      fc.property(entries, (entry) => {
+        expect(decodeSegmentEntry(encodeSegmentEntry(entry))).toEqual(entry);
+      }),
+    );
   });
 
   it('changed anywhere is refused, or another entry', () => {
-    attack(encodeSegmentEntry({ blockCount: 1000, place: 2 ** 40, lengthBytes: 700, checksum: 0x89abcdef, deadBlocks: 3 }), decodeSegmentEntry, encodeSegmentEntry);
+    attack(
+      encodeSegmentEntry({ blockCount: 1000, place: 2 ** 40, lengthBytes: 700, checksum: 0x89abcdef, deadBlocks: 3 }),
+      decodeSegmentEntry,
+      encodeSegmentEntry,
+    );
   });
 });

@@ -71,7 +71,9 @@ describe('varint', () => {
 
 describe('signed number', () => {
   it('comes back, in as many bytes as announced', () => {
-    const values = fc.tuple(counts(2 ** 52 - 1), fc.boolean()).map(([value, negative]) => (negative ? 0 - value : value));
+    const values = fc
+      .tuple(counts(2 ** 52 - 1), fc.boolean())
+      .map(([value, negative]) => (negative ? 0 - value : value));
     fc.assert(
       fc.property(values, (value) => {
         const bytes = written((writer) => writer.signed(value));

@@ -1,8 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeHeader, encodeHeader, type Header, TREE_NAMES, unknownReadOnlyFeature } from '../../src/format/header.ts';
+import {
+  decodeHeader,
+  encodeHeader,
+  type Header,
+  TREE_NAMES,
+  unknownReadOnlyFeature,
+} from '../../src/format/header.ts';
 import { MAX_GENERATION, RECORDS_OFFSET, SLOT_BYTES } from '../../src/format/layout.ts';
-import { decodeDocument, type Document, encodeDocument } from '../../src/format/msgpack.ts';
+import { type Document, decodeDocument, encodeDocument } from '../../src/format/msgpack.ts';
 import { encodeSlot, readSlot, readSlots } from '../../src/format/slot.ts';
 import { counts, roots, texts } from '../support/arbitraries.ts';
 import { attack, bitFlips, decodeHostile, truncations } from '../support/hostile.ts';
@@ -23,14 +29,24 @@ const headers: fc.Arbitrary<Header> = fc.record({
   unreclaimed: counts(),
   head: fc.record({ branch: fc.option(texts), version: fc.option(counts()) }),
   working: fc.record({ sizeBytes: counts(), map: roots, sharedGeneration: counts() }),
-  log: fc
-    .tuple(counts(2 ** 48), counts(2 ** 48), counts(), counts())
-    .map(([a, b, dataBytes, deadBlocks]) => ({ next: Math.max(a, b), youngMark: Math.min(a, b), dataBytes, deadBlocks })),
+  log: fc.tuple(counts(2 ** 48), counts(2 ** 48), counts(), counts()).map(([a, b, dataBytes, deadBlocks]) => ({
+    next: Math.max(a, b),
+    youngMark: Math.min(a, b),
+    dataBytes,
+    deadBlocks,
+  })),
   trees: fc.record({ versions: roots, ids: roots, children: roots, refs: roots, marks: roots, log: roots }),
-  space: fc.tuple(roots, roots, fc.array(places, { minLength: 3, maxLength: 3 }), counts(), counts()).map(([free, pending, list, freeBytes, pendingBytes]) => {
-    const [start = 0, reserveEnd = 0, end = 0] = list.sort((a, b) => a - b);
-    return { free, pending, reserve: { start, end: reserveEnd }, end, freeBytes, pendingBytes };
-  }),
+  space: fc
+    .tuple(roots, roots, roots, fc.array(places, { minLength: 1, maxLength: 9 }), counts(), counts())
+    .map(([free, bySize, pending, list, freeBytes, pendingBytes]) => {
+      const bounds = list.sort((a, b) => a - b);
+      const end = bounds.at(-1) ?? RECORDS_OFFSET;
+      const reserve = Array.from({ length: Math.floor(bounds.length / 2) }, (_, index) => ({
+        start: bounds[2 * index] ?? end,
+        end: bounds[2 * index + 1] ?? end,
+      }));
+      return { free, bySize, pending, reserve, end, freeBytes, pendingBytes };
+    }),
 });
 
 const small: Header = {
@@ -44,8 +60,23 @@ const small: Header = {
   head: { branch: 'main', version: 2 },
   working: { sizeBytes: 2 ** 33, map: Uint8Array.of(1, 2), sharedGeneration: 1 },
   log: { next: 5, youngMark: 4, dataBytes: 100, deadBlocks: 0 },
-  trees: { versions: { place: 9000, lengthBytes: 400, checksum: 1 }, ids: null, children: null, refs: null, marks: null, log: null },
-  space: { free: null, pending: null, reserve: { start: 8192, end: 9000 }, end: 10_000, freeBytes: 0, pendingBytes: 0 },
+  trees: {
+    versions: { place: 9000, lengthBytes: 400, checksum: 1 },
+    ids: null,
+    children: null,
+    refs: null,
+    marks: null,
+    log: null,
+  },
+  space: {
+    free: null,
+    bySize: null,
+    pending: null,
+    reserve: [{ start: 8192, end: 9000 }],
+    end: 10_000,
+    freeBytes: 0,
+    pendingBytes: 0,
+  },
 };
 
 const decode = (bytes: Uint8Array): Header => decodeHeader(bytes, 'test');
@@ -61,7 +92,11 @@ const codeOf = (bytes: Uint8Array) => decodeHostile(() => decode(bytes));
 
 describe('header', () => {
   it('comes back', () => {
-    fc.assert(fc.property(headers, (header) => { expect(decode(encodeHeader(header))).toEqual(header); }));
+    fc.assert(
+      fc.property(headers, (header) => {
+        expect(decode(encodeHeader(header))).toEqual(header);
+      }),
+    );
   });
 
   it('keeps its size whatever the image holds, and leaves room in the slot', () => {
@@ -74,7 +109,10 @@ describe('header', () => {
   });
 
   it('says which feature it needs', () => {
-    const bytes = encodeHeader({ ...small, features: { compatible: ['a'], readOnlyCompatible: ['b'], incompatible: ['encryption'] } });
+    const bytes = encodeHeader({
+      ...small,
+      features: { compatible: ['a'], readOnlyCompatible: ['b'], incompatible: ['encryption'] },
+    });
     expect(() => decode(bytes)).toThrow(/needs the feature 'encryption'/);
   });
 
@@ -112,10 +150,14 @@ describe('header', () => {
   it.each([
     [{ end: RECORDS_OFFSET - 1 }],
     [{ end: 2 ** 51 + 1 }],
-    [{ 'reserve-start': 9001 }],
-    [{ 'reserve-end': 10_001 }],
-    [{ 'reserve-start': 0 }],
-    [{ 'reserve-start': RECORDS_OFFSET - 1 }],
+    [{ reserve: [9001, 9000] }],
+    [{ reserve: [9000, 10_001] }],
+    [{ reserve: [0, 9000] }],
+    [{ reserve: [RECORDS_OFFSET - 1, 9000] }],
+    [{ reserve: [9000] }],
+    [{ reserve: [9000, '9001'] }],
+    [{ reserve: new Array(1000).fill(9000) }],
+    [{ reserve: 9000 }],
     [{ free: [1, 2] }],
     [{ free: new Uint8Array(0) }],
     [{ pending: [9000, 0, 1] }],
@@ -138,7 +180,11 @@ describe('header', () => {
   });
 
   it('of random documents is refused', () => {
-    fc.assert(fc.property(fc.dictionary(texts, counts()), (document) => { expect(codeOf(encodeDocument(document))).toEqual({ code: 'corrupt' }); }));
+    fc.assert(
+      fc.property(fc.dictionary(texts, counts()), (document) => {
+        expect(codeOf(encodeDocument(document))).toEqual({ code: 'corrupt' });
+      }),
+    );
   });
 });
 
@@ -180,7 +226,11 @@ describe('slot', () => {
   });
 
   it('of random bytes is not taken', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: SLOT_BYTES }), (bytes) => { expect(readSlot(bytes)).toBe(undefined); }));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: SLOT_BYTES }), (bytes) => {
+        expect(readSlot(bytes)).toBe(undefined);
+      }),
+    );
   });
 
   it('refuses a header that does not fit', () => {
@@ -212,6 +262,8 @@ describe('both slots', () => {
     expect(() => readSlots(bad, bad, 'x.vsi')).toThrow('x.vsi: both headers are damaged');
     expect(() => readSlots(bad, none, 'x.vsi')).toThrow('x.vsi: both headers are damaged');
     expect(() => readSlots(none, none, 'x.vsi')).toThrow('x.vsi: is not a vsimg container');
-    expect(() => readSlots(none.subarray(0, 3), none.subarray(0, 0), 'x.vsi')).toThrow('x.vsi: is not a vsimg container');
+    expect(() => readSlots(none.subarray(0, 3), none.subarray(0, 0), 'x.vsi')).toThrow(
+      'x.vsi: is not a vsimg container',
+    );
   });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeDocument, type Document, encodeDocument } from '../../src/format/msgpack.ts';
+import { type Document, decodeDocument, encodeDocument } from '../../src/format/msgpack.ts';
 import { counts, texts } from '../support/arbitraries.ts';
 import { attack, decodeHostile } from '../support/hostile.ts';
 
@@ -56,7 +56,10 @@ describe('document', () => {
 describe('hostile document', () => {
   it('changed anywhere is refused, or a document', () => {
     const sample = encodeDocument({
-      text: 'some text', bin: Uint8Array.of(1, 2, 3), numbers: [0, 200, 70_000, 2 ** 40], nested: { yes: true, no: null },
+      text: 'some text',
+      bin: Uint8Array.of(1, 2, 3),
+      numbers: [0, 200, 70_000, 2 ** 40],
+      nested: { yes: true, no: null },
     });
     attack(sample, decode, encodeDocument);
   });
@@ -66,7 +69,8 @@ describe('hostile document', () => {
   });
 
   it('is refused when it is no map', () => {
-    for (const bytes of [[], [0xc0], [0x01], [0x90], [0xa1, 0x61], [0xc4, 0]]) expect(outcome(...bytes)).toEqual(corrupt);
+    for (const bytes of [[], [0xc0], [0x01], [0x90], [0xa1, 0x61], [0xc4, 0]])
+      expect(outcome(...bytes)).toEqual(corrupt);
   });
 
   it('is refused with bytes behind its end', () => {

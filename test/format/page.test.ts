@@ -3,13 +3,27 @@ import { describe, expect, it } from 'vitest';
 import { ByteReader, ByteWriter } from '../../src/format/cursor.ts';
 import { blockKeys } from '../../src/format/extent-page.ts';
 import {
-  type InnerColumns, innerEntryBytes, type KeyCodec, pageHeadBytes, readInner, readPageHead, rootFromValue, rootToValue, writeInner, writePageHead,
+  type InnerColumns,
+  innerEntryBytes,
+  type KeyCodec,
+  pageHeadBytes,
+  readInner,
+  readPageHead,
+  rootFromValue,
+  rootToValue,
+  writeInner,
+  writePageHead,
 } from '../../src/format/page.ts';
 import { stringKeys } from '../../src/format/record-page.ts';
 import { counts, pageRefs, roots } from '../support/arbitraries.ts';
 import { attack, decodeHostile } from '../support/hostile.ts';
 
-const heads = fc.record({ kind: fc.nat({ max: 255 }), level: fc.nat({ max: 53 }), birth: counts(), count: fc.integer({ min: 1, max: 300 }) });
+const heads = fc.record({
+  kind: fc.nat({ max: 255 }),
+  level: fc.nat({ max: 53 }),
+  birth: counts(),
+  count: fc.integer({ min: 1, max: 300 }),
+});
 
 describe('page head', () => {
   it('comes back, in as many bytes as announced', () => {
@@ -25,7 +39,8 @@ describe('page head', () => {
   });
 
   it('may not claim more entries than the page has bytes, nor none, nor too many levels', () => {
-    const read = (...bytes: number[]) => decodeHostile(() => readPageHead(new ByteReader(Uint8Array.from(bytes), 'test')));
+    const read = (...bytes: number[]) =>
+      decodeHostile(() => readPageHead(new ByteReader(Uint8Array.from(bytes), 'test')));
     expect(read(0x45, 0, 1, 2, 0, 0)).toEqual({ value: { kind: 0x45, level: 0, birth: 1, count: 2 } });
     expect(read(0x45, 0, 1, 3, 0, 0)).toEqual({ code: 'corrupt' });
     expect(read(0x45, 0, 1, 0, 0, 0)).toEqual({ code: 'corrupt' });
@@ -37,7 +52,10 @@ describe('page head', () => {
 
 const byteText = fc.uint8Array({ maxLength: 40 }).map((bytes) => String.fromCharCode(...bytes));
 
-function columns<K extends string | number>(keys: fc.Arbitrary<K>, options: { readonly sums: boolean }): fc.Arbitrary<InnerColumns<K>> {
+function columns<K extends string | number>(
+  keys: fc.Arbitrary<K>,
+  options: { readonly sums: boolean },
+): fc.Arbitrary<InnerColumns<K>> {
   return fc.uniqueArray(keys, { minLength: 1, maxLength: 40 }).chain((list) => {
     const size = { minLength: list.length, maxLength: list.length };
     return fc.record({
@@ -54,14 +72,25 @@ function encode<K>(codec: KeyCodec<K>, inner: InnerColumns<K>): Uint8Array {
   return writer.finish();
 }
 
-function roundTrip<K extends string | number>(codec: KeyCodec<K>, keys: fc.Arbitrary<K>, options: { readonly sums: boolean }): void {
+function roundTrip<K extends string | number>(
+  codec: KeyCodec<K>,
+  keys: fc.Arbitrary<K>,
+  options: { readonly sums: boolean },
+): void {
   fc.assert(
     fc.property(columns(keys, options), (inner) => {
       const bytes = encode(codec, inner);
       expect(readInner(new ByteReader(bytes, 'test'), codec, inner.keys.length, options)).toEqual(inner);
       let expected = 0;
       const sizes = inner.refs.map((ref, index) => {
-        const size = innerEntryBytes(codec, inner.keys[index] as K, inner.keys[index - 1], ref, expected, inner.sums[index]);
+        const size = innerEntryBytes(
+          codec,
+          inner.keys[index] as K,
+          inner.keys[index - 1],
+          ref,
+          expected,
+          inner.sums[index],
+        );
         expected = ref.place + ref.lengthBytes;
         return size;
       });
@@ -97,24 +126,50 @@ describe('inner page', () => {
 
   it('may not hold keys that do not ascend', () => {
     const ref = { place: 8192, lengthBytes: 500, checksum: 1 };
-    for (const keys of [['b', 'a'], ['a', 'a'], ['ab', 'a']]) {
+    for (const keys of [
+      ['b', 'a'],
+      ['a', 'a'],
+      ['ab', 'a'],
+    ]) {
       const bytes = encode(stringKeys, { keys, refs: [ref, ref], sums: [] });
-      expect(decodeHostile(() => readInner(new ByteReader(bytes, 'test'), stringKeys, 2, { sums: false }))).toEqual({ code: 'corrupt' });
+      expect(decodeHostile(() => readInner(new ByteReader(bytes, 'test'), stringKeys, 2, { sums: false }))).toEqual({
+        code: 'corrupt',
+      });
     }
     const bytes = encode(blockKeys, { keys: [5, 5], refs: [ref, ref], sums: [] });
-    expect(decodeHostile(() => readInner(new ByteReader(bytes, 'test'), blockKeys, 2, { sums: false }))).toEqual({ code: 'corrupt' });
+    expect(decodeHostile(() => readInner(new ByteReader(bytes, 'test'), blockKeys, 2, { sums: false }))).toEqual({
+      code: 'corrupt',
+    });
   });
 });
 
 describe('tree root', () => {
   it('comes back', () => {
-    fc.assert(fc.property(roots, (root) => { expect(rootFromValue(rootToValue(root), 'test')).toEqual(root); }));
+    fc.assert(
+      fc.property(roots, (root) => {
+        expect(rootFromValue(rootToValue(root), 'test')).toEqual(root);
+      }),
+    );
   });
 
-  it.each([[undefined], [''], [5], [[]], [[1, 2]], [[1, 2, 3, 4]], [[1, 0, 3]], [[1, 65_537, 3]], [[-1, 5, 3]], [[1.5, 5, 3]], [[1, 5, -1]], [[1, 5, 2 ** 32]], [['1', 5, 3]], [{}], [true], [new Uint8Array(0)]])(
-    'is never %j',
-    (value) => {
-      expect(decodeHostile(() => rootFromValue(value, 'test'))).toEqual({ code: 'corrupt' });
-    },
-  );
+  it.each([
+    [undefined],
+    [''],
+    [5],
+    [[]],
+    [[1, 2]],
+    [[1, 2, 3, 4]],
+    [[1, 0, 3]],
+    [[1, 65_537, 3]],
+    [[-1, 5, 3]],
+    [[1.5, 5, 3]],
+    [[1, 5, -1]],
+    [[1, 5, 2 ** 32]],
+    [['1', 5, 3]],
+    [{}],
+    [true],
+    [new Uint8Array(0)],
+  ])('is never %j', (value) => {
+    expect(decodeHostile(() => rootFromValue(value, 'test'))).toEqual({ code: 'corrupt' });
+  });
 });

@@ -16,11 +16,22 @@ const records: fc.Arbitrary<VersionRecord> = fc.record({
   map: roots,
 });
 
-const sample: VersionRecord = { id: new Uint8Array(16).fill(3), parent: 1, sizeBytes: 2 ** 42, timeSeconds: 1_700_000_000, message: 'first', map: { place: 8192, lengthBytes: 300, checksum: 5 } };
+const sample: VersionRecord = {
+  id: new Uint8Array(16).fill(3),
+  parent: 1,
+  sizeBytes: 2 ** 42,
+  timeSeconds: 1_700_000_000,
+  message: 'first',
+  map: { place: 8192, lengthBytes: 300, checksum: 5 },
+};
 
 describe('version record', () => {
   it('comes back', () => {
-    fc.assert(fc.property(records, (record) => { expect(decodeVersion(encodeVersion(record), NUMBER)).toEqual(record); }));
+    fc.assert(
+      fc.property(records, (record) => {
+        expect(decodeVersion(encodeVersion(record), NUMBER)).toEqual(record);
+      }),
+    );
   });
 
   it('is small: a hundred thousand of them fit in 10 MB', () => {
@@ -31,7 +42,18 @@ describe('version record', () => {
     attack(encodeVersion(sample), (bytes) => decodeVersion(bytes, NUMBER), encodeVersion);
   });
 
-  it.each([[{ i: new Uint8Array(15) }], [{ i: 'id' }], [{ p: 'x' }], [{ p: -1 }], [{ s: null }], [{ t: 'now' }], [{ m: null }], [{ m: Uint8Array.of(1) }], [{ r: 1 }], [{ r: [1, 2, 3, 4] }]])('is corrupt with %j', (change) => {
+  it.each([
+    [{ i: new Uint8Array(15) }],
+    [{ i: 'id' }],
+    [{ p: 'x' }],
+    [{ p: -1 }],
+    [{ s: null }],
+    [{ t: 'now' }],
+    [{ m: null }],
+    [{ m: Uint8Array.of(1) }],
+    [{ r: 1 }],
+    [{ r: [1, 2, 3, 4] }],
+  ])('is corrupt with %j', (change) => {
     const bytes = encodeDocument({ ...decodeDocument(encodeVersion(sample), 'test'), ...change });
     expect(decodeHostile(() => decodeVersion(bytes, 2))).toEqual({ code: 'corrupt' });
   });

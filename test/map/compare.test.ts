@@ -29,7 +29,9 @@ function blocksOf(differences: Iterable<Difference>): string[] {
 }
 
 function bruteForce(a: readonly Meaning[], b: readonly Meaning[]): string[] {
-  return a.map((meaning, block) => (meaning === b[block] ? '=' : `${meaning === undefined ? '' : 'a'}${b[block] === undefined ? '' : 'b'}`));
+  return a.map((meaning, block) =>
+    meaning === b[block] ? '=' : `${meaning === undefined ? '' : 'a'}${b[block] === undefined ? '' : 'b'}`,
+  );
 }
 
 describe('compareMaps', () => {
@@ -52,7 +54,9 @@ describe('compareMaps', () => {
         for (const x of sides) {
           for (const y of sides) expect(blocksOf(compareMaps(x.map, y.map))).toEqual(bruteForce(x.model, y.model));
         }
-        expect(blocksOf(compareMaps(base, (sides[0] as { map: ExtentMap }).map))).toEqual(bruteForce(baseModel, (sides[0] as { model: Meaning[] }).model));
+        expect(blocksOf(compareMaps(base, (sides[0] as { map: ExtentMap }).map))).toEqual(
+          bruteForce(baseModel, (sides[0] as { model: Meaning[] }).model),
+        );
       }),
     );
   });
@@ -96,12 +100,18 @@ describe('compareMaps', () => {
   it('reads nothing but the tops for maps that are the same, and what was cleared for a map that lost its end', () => {
     const { file, root, levels } = bigMap();
     const pages = file.store();
-    expect(file.storage.during(() => expect([...compareMaps(new ExtentMap(pages, root), new ExtentMap(pages, root))]).toEqual([])).reads).toBe(0);
+    expect(
+      file.storage.during(() =>
+        expect([...compareMaps(new ExtentMap(pages, root), new ExtentMap(pages, root))]).toEqual([]),
+      ).reads,
+    ).toBe(0);
     const shorter = new ExtentMap(file.store(), root);
     shorter.clear(2 * EXTENTS - 2000, 2 * EXTENTS);
     const other = shorter.tree.flush(file.sink());
     const cold = file.store();
-    const { reads } = file.storage.during(() => expect([...compareMaps(new ExtentMap(cold, root), new ExtentMap(cold, other))]).toHaveLength(1000));
+    const { reads } = file.storage.during(() =>
+      expect([...compareMaps(new ExtentMap(cold, root), new ExtentMap(cold, other))]).toHaveLength(1000),
+    );
     expect(reads).toBeLessThan(60 + 4 * levels);
   });
 
@@ -117,7 +127,9 @@ describe('compareMaps', () => {
     const other = changed.tree.flush(file.sink());
     const all = file.reachable(extentLayout, root).size;
     const pages = file.store();
-    const { reads } = file.storage.during(() => expect([...compareMaps(new ExtentMap(pages, root), new ExtentMap(pages, other))].length).toBeGreaterThan(1000));
+    const { reads } = file.storage.during(() =>
+      expect([...compareMaps(new ExtentMap(pages, root), new ExtentMap(pages, other))].length).toBeGreaterThan(1000),
+    );
     expect(reads).toBeLessThan(20 * (15 + 2 * levels));
     expect(reads).toBeLessThan(all / 2);
   });

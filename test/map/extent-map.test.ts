@@ -5,7 +5,7 @@ import { EXTENT_PAGE_BYTES } from '../../src/format/layout.ts';
 import type { TreeRoot } from '../../src/format/page.ts';
 import { ExtentMap } from '../../src/map/extent-map.ts';
 import { extentLayout } from '../../src/map/layouts.ts';
-import { BLOCKS, change, type Meaning, meanings, mapSteps } from '../support/map-model.ts';
+import { BLOCKS, change, type Meaning, mapSteps, meanings } from '../support/map-model.ts';
 import { levelsOf, PageFile } from '../support/page-file.ts';
 import { SeededRandom } from '../support/random.ts';
 
@@ -23,7 +23,9 @@ function expectEqual(map: ExtentMap, model: readonly Meaning[], probe: readonly 
   }
   expect(at).toBe(to);
   const cut = [...map.extents(from, to)];
-  expect(cut.reduce((total, { length }) => total + length, 0)).toBe(model.slice(from, to).filter((meaning) => meaning !== undefined).length);
+  expect(cut.reduce((total, { length }) => total + length, 0)).toBe(
+    model.slice(from, to).filter((meaning) => meaning !== undefined).length,
+  );
 }
 
 describe('ExtentMap', () => {
@@ -45,7 +47,9 @@ describe('ExtentMap', () => {
           file.forgetHistory();
           root = map.tree.flush(file.sink());
           const after = file.reachable(extentLayout, root);
-          expect(file.released.map(({ place }) => place).sort()).toEqual([...before].filter((place) => !after.has(place)).sort());
+          expect(file.released.map(({ place }) => place).sort()).toEqual(
+            [...before].filter((place) => !after.has(place)).sort(),
+          );
           history.push({ root, model: [...model] });
           if (step.reload) map = new ExtentMap(file.store(), root);
         }
@@ -79,7 +83,11 @@ describe('ExtentMap', () => {
     map.setLost(2 ** 30, 2 ** 31);
     const again = new ExtentMap(file.store(), map.tree.flush(file.sink()));
     expect(again.endBlock()).toBe(2 ** 31);
-    const runs = [...again.runs(0, 2 ** 31 + 1)].map(({ start, length, log, kind }) => ({ end: start + length, log, kind }));
+    const runs = [...again.runs(0, 2 ** 31 + 1)].map(({ start, length, log, kind }) => ({
+      end: start + length,
+      log,
+      kind,
+    }));
     const data = EXTENT_KIND.data;
     expect(runs.slice(0, 3)).toEqual([
       { end: MAX_EXTENT_BLOCKS, log: 0, kind: data },
@@ -97,7 +105,10 @@ describe('ExtentMap', () => {
     map.set(2 ** 48 - 2, 2, 2 ** 48 - 2);
     map.set(0, 1, 5);
     const again = new ExtentMap(file.store(), map.tree.flush(file.sink()));
-    expect([...again.extents(0, Number.MAX_SAFE_INTEGER)].map(({ start, log }) => [start, log])).toEqual([[0, 5], [2 ** 48 - 2, 2 ** 48 - 2]]);
+    expect([...again.extents(0, Number.MAX_SAFE_INTEGER)].map(({ start, log }) => [start, log])).toEqual([
+      [0, 5],
+      [2 ** 48 - 2, 2 ** 48 - 2],
+    ]);
   });
 
   it('lives in its root while it is small, and in nothing while it is empty', () => {
@@ -119,7 +130,8 @@ describe('ExtentMap', () => {
       const file = new PageFile();
       const map = new ExtentMap(file.store(), null);
       const count = piece === 1 ? 3000 : 20_000;
-      for (const index of random.shuffled(Array.from({ length: count }, (_, number) => number))) map.set(2 * index, 1, random.below(2 ** 40));
+      for (const index of random.shuffled(Array.from({ length: count }, (_, number) => number)))
+        map.set(2 * index, 1, random.below(2 ** 40));
       const root = map.tree.flush(file.sink());
       const pages = file.reachable(extentLayout, root);
       expect(pages.size).toBeGreaterThan(20);

@@ -24,14 +24,24 @@ function store(file: PageFile, bytes: Uint8Array): PageRef {
 
 function leafBytes(starts: readonly number[], options: PageOptions = {}): Uint8Array {
   const writer = new ByteWriter();
-  writePageHead(writer, { kind: options.kind ?? PAGE_KIND.extents, level: options.level ?? 0, birth: options.birth ?? 1, count: starts.length });
+  writePageHead(writer, {
+    kind: options.kind ?? PAGE_KIND.extents,
+    level: options.level ?? 0,
+    birth: options.birth ?? 1,
+    count: starts.length,
+  });
   writeExtents(writer, makeExtents(starts.map((start) => ({ start, length: 1, log: start, kind: EXTENT_KIND.data }))));
   return writer.finish();
 }
 
 function innerBytes(keys: readonly number[], refs: readonly PageRef[], options: PageOptions = {}): Uint8Array {
   const writer = new ByteWriter();
-  writePageHead(writer, { kind: options.kind ?? PAGE_KIND.extents, level: options.level ?? 1, birth: options.birth ?? 1, count: keys.length });
+  writePageHead(writer, {
+    kind: options.kind ?? PAGE_KIND.extents,
+    level: options.level ?? 1,
+    birth: options.birth ?? 1,
+    count: keys.length,
+  });
   writeInner(writer, blockKeys, { keys, refs, sums: [] });
   return writer.finish();
 }
@@ -63,7 +73,10 @@ const WALKS: Readonly<Record<string, (map: ExtentMap, file: PageFile, root: Tree
 function expectCorrupt(file: PageFile, root: TreeRoot): void {
   for (const [name, walk] of Object.entries(WALKS)) {
     const counts = file.storage.during(() => {
-      expect([name, decodeHostile(() => walk(new ExtentMap(file.store(), root), file, root))]).toEqual([name, { code: 'corrupt' }]);
+      expect([name, decodeHostile(() => walk(new ExtentMap(file.store(), root), file, root))]).toEqual([
+        name,
+        { code: 'corrupt' },
+      ]);
     });
     expect(counts.reads).toBeLessThan(300);
   }
@@ -103,7 +116,10 @@ describe('hostile pages', () => {
     const leaf = store(inner, leafBytes(GOOD));
     expectCorrupt(inner, store(inner, innerBytes([50], [leaf], { level: 2 })));
     expectCorrupt(inner, store(inner, innerBytes([50], [store(inner, innerBytes([50], [leaf]))], { level: 1 })));
-    expectCorrupt(inner, store(inner, innerBytes([50], [store(inner, innerBytes([50], [leaf], { level: 1 }))], { level: 53 })));
+    expectCorrupt(
+      inner,
+      store(inner, innerBytes([50], [store(inner, innerBytes([50], [leaf], { level: 1 }))], { level: 53 })),
+    );
   });
 
   it('that reach beyond the first key of the next page', () => {
@@ -141,7 +157,9 @@ describe('hostile pages', () => {
     expect(decodeHostile(() => new ExtentMap(file.store(), inline))).toEqual({ code: 'corrupt' });
     const map = new ExtentMap(file.store(), null);
     expect(decodeHostile(() => map.tree.adopt(inline))).toEqual({ code: 'corrupt' });
-    expect(decodeHostile(() => new PersistentTree(recordLayout('x'), file.store(), Uint8Array.of(9, 9, 9)))).toEqual({ code: 'corrupt' });
+    expect(decodeHostile(() => new PersistentTree(recordLayout('x'), file.store(), Uint8Array.of(9, 9, 9)))).toEqual({
+      code: 'corrupt',
+    });
   });
 });
 
@@ -150,7 +168,8 @@ describe('a page used again and again', () => {
     const file = new PageFile();
     let ref = store(file, leafBytes([0]));
     const keys = Array.from({ length: 200 }, (_, index) => index);
-    for (let level = 1; level <= 20; level++) ref = store(file, innerBytes(keys, new Array<PageRef>(200).fill(ref), { level }));
+    for (let level = 1; level <= 20; level++)
+      ref = store(file, innerBytes(keys, new Array<PageRef>(200).fill(ref), { level }));
     expectCorrupt(file, ref);
   });
 

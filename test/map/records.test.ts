@@ -1,12 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ByteWriter } from '../../src/format/cursor.ts';
 import { RECORD_PAGE_BYTES } from '../../src/format/layout.ts';
 import type { TreeRoot } from '../../src/format/page.ts';
 import { bytesToKey, NO_RECORDS, numberKey } from '../../src/format/record-page.ts';
 import { recordLayout, spaceLayout } from '../../src/map/layouts.ts';
-import { floorRecord, getRecord, putRecord, records, recordsBackward, type RecordTree, removeRecord } from '../../src/map/records.ts';
+import {
+  floorRecord,
+  getRecord,
+  putRecord,
+  type RecordTree,
+  records,
+  recordsBackward,
+  removeRecord,
+} from '../../src/map/records.ts';
 import { PersistentTree } from '../../src/map/tree.ts';
-import { ByteWriter } from '../../src/format/cursor.ts';
 import { levelsOf, PageFile } from '../support/page-file.ts';
 import { SeededRandom } from '../support/random.ts';
 
@@ -19,8 +27,13 @@ type Step =
   | { readonly kind: 'flush' | 'reload' };
 
 // Few different bytes, so that keys share beginnings and are met again.
-const keys = fc.array(fc.constantFrom(0, 65, 66, 255), { maxLength: 6 }).map((bytes) => bytesToKey(Uint8Array.from(bytes)));
-const values = fc.oneof({ weight: 8, arbitrary: fc.uint8Array({ maxLength: 60 }) }, { weight: 1, arbitrary: fc.uint8Array({ minLength: 900, maxLength: 3000 }) });
+const keys = fc
+  .array(fc.constantFrom(0, 65, 66, 255), { maxLength: 6 })
+  .map((bytes) => bytesToKey(Uint8Array.from(bytes)));
+const values = fc.oneof(
+  { weight: 8, arbitrary: fc.uint8Array({ maxLength: 60 }) },
+  { weight: 1, arbitrary: fc.uint8Array({ minLength: 900, maxLength: 3000 }) },
+);
 const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ kind: fc.constant('put' as const), key: keys, value: values }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('remove' as const), key: keys }) },
@@ -44,8 +57,12 @@ function expectEqual(tree: RecordTree, model: ReadonlyMap<string, Uint8Array>, p
   expect([...recordsBackward(tree, probe)].map(({ key }) => key)).toEqual(below.map(([key]) => key).reverse());
   expect(floorRecord(tree, probe)?.key).toBe(below.at(-1)?.[0]);
   expect(getRecord(tree, probe)).toEqual(model.get(probe));
-  expect([...records(tree, probe)].map(({ key }) => key)).toEqual(all.filter(([key]) => key >= probe).map(([key]) => key));
-  expect([...records(tree, undefined, probe)].map(({ key }) => key)).toEqual(all.filter(([key]) => key < probe).map(([key]) => key));
+  expect([...records(tree, probe)].map(({ key }) => key)).toEqual(
+    all.filter(([key]) => key >= probe).map(([key]) => key),
+  );
+  expect([...records(tree, undefined, probe)].map(({ key }) => key)).toEqual(
+    all.filter(([key]) => key < probe).map(([key]) => key),
+  );
 }
 
 describe('record tree', () => {
@@ -86,7 +103,8 @@ describe('record tree', () => {
         expectEqual(tree, model, probe);
         flush();
         expectEqual(tree, model, probe);
-        for (const old of history) expect(entriesOf(new PersistentTree(layout, file.store(), old.root))).toEqual(old.entries);
+        for (const old of history)
+          expect(entriesOf(new PersistentTree(layout, file.store(), old.root))).toEqual(old.entries);
       }),
       { numRuns: 40 },
     );
@@ -99,7 +117,8 @@ describe('record tree', () => {
       const tree: RecordTree = new PersistentTree(layout, file.store(), null);
       const numbers = Array.from({ length: 3000 }, (_, index) => index);
       if (order === 'descending') numbers.reverse();
-      for (const number of order === 'random' ? random.shuffled(numbers) : numbers) putRecord(tree, numberKey(number), random.bytes(30));
+      for (const number of order === 'random' ? random.shuffled(numbers) : numbers)
+        putRecord(tree, numberKey(number), random.bytes(30));
       const root = tree.flush(file.sink());
       const pages = file.reachable(layout, root);
       expect(Math.max(...file.written.values())).toBeLessThanOrEqual(RECORD_PAGE_BYTES);
@@ -131,7 +150,9 @@ describe('record tree', () => {
     const tree: RecordTree = new PersistentTree(layout, file.store(), null);
     for (let number = 0; number < 10; number++) putRecord(tree, numberKey(number), new Uint8Array(60_000).fill(number));
     const root = tree.flush(file.sink());
-    expect(entriesOf(new PersistentTree(layout, file.store(), root)).map(([, value]) => value[59_999])).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(entriesOf(new PersistentTree(layout, file.store(), root)).map(([, value]) => value[59_999])).toEqual([
+      0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+    ]);
   });
 
   it('is written again only where it was changed', () => {

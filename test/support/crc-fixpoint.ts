@@ -8,7 +8,12 @@ export function fixpointChecksum(draft: (sum: number) => Uint8Array): number {
   const base = checksum(draft(0));
   // Row i: which bits of the unknown, changed together, change bit i of (CRC xor unknown); bit 32 is the wanted value.
   const columns = Array.from({ length: 32 }, (_, bit) => (checksum(draft((1 << bit) >>> 0)) ^ base ^ (1 << bit)) >>> 0);
-  const rows = Array.from({ length: 32 }, (_, row) => columns.reduce((bits, column, bit) => ((column >>> row) & 1 ? bits | (1n << BigInt(bit)) : bits), BigInt((base >>> row) & 1) << 32n));
+  const rows = Array.from({ length: 32 }, (_, row) =>
+    columns.reduce(
+      (bits, column, bit) => ((column >>> row) & 1 ? bits | (1n << BigInt(bit)) : bits),
+      BigInt((base >>> row) & 1) << 32n,
+    ),
+  );
   const pivots: number[] = [];
   for (let bit = 0; bit < 32; bit++) {
     const mask = 1n << BigInt(bit);

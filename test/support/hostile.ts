@@ -53,7 +53,11 @@ export function* claims(bytes: Uint8Array): Generator<Uint8Array> {
 }
 
 /** All of the above for one sample; `decode` must hold out, and whatever it accepts must be the same when encoded and decoded again. */
-export function attack<T>(sample: Uint8Array, decode: (bytes: Uint8Array) => T, encode?: (value: T) => Uint8Array): void {
+export function attack<T>(
+  sample: Uint8Array,
+  decode: (bytes: Uint8Array) => T,
+  encode?: (value: T) => Uint8Array,
+): void {
   for (const mutate of [truncations, bitFlips, claims]) {
     for (const bytes of mutate(sample)) {
       const outcome = decodeHostile(() => decode(bytes));

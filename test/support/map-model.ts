@@ -14,13 +14,31 @@ export type MapStep =
   | { readonly kind: 'flush'; readonly reload: boolean };
 
 const positions = fc.nat({ max: BLOCKS - 1 });
-const lengths = fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 1, max: 3 }) }, { weight: 2, arbitrary: fc.integer({ min: 1, max: 200 }) }, { weight: 1, arbitrary: fc.constant(BLOCKS) });
+const lengths = fc.oneof(
+  { weight: 6, arbitrary: fc.integer({ min: 1, max: 3 }) },
+  { weight: 2, arbitrary: fc.integer({ min: 1, max: 200 }) },
+  { weight: 1, arbitrary: fc.constant(BLOCKS) },
+);
 // Some logs are the guest block plus a little, so that neighbours often join.
 const logs = fc.oneof(fc.nat({ max: 5 }), fc.nat({ max: 2 ** 40 }));
 
 export const mapSteps: fc.Arbitrary<MapStep> = fc.oneof(
-  { weight: 12, arbitrary: fc.tuple(positions, lengths, logs).map(([start, length, log]): MapStep => ({ kind: 'set', start, length, log: log < 6 ? start + log * BLOCKS : log })) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom<'clear' | 'lose'>('clear', 'clear', 'lose'), start: positions, length: lengths }) },
+  {
+    weight: 12,
+    arbitrary: fc
+      .tuple(positions, lengths, logs)
+      .map(
+        ([start, length, log]): MapStep => ({ kind: 'set', start, length, log: log < 6 ? start + log * BLOCKS : log }),
+      ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constantFrom<'clear' | 'lose'>('clear', 'clear', 'lose'),
+      start: positions,
+      length: lengths,
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('flush' as const), reload: fc.boolean() }) },
 );
 
@@ -40,7 +58,8 @@ export function change(map: ExtentMap, model: Meaning[], step: MapStep): void {
 export function meanings(map: ExtentMap, count: number): Meaning[] {
   const result: Meaning[] = new Array(count).fill(undefined);
   for (const extent of map.extents(0, Number.MAX_SAFE_INTEGER)) {
-    for (let index = 0; index < extent.length; index++) result[extent.start + index] = extent.kind === EXTENT_KIND.lost ? 'lost' : extent.log + index;
+    for (let index = 0; index < extent.length; index++)
+      result[extent.start + index] = extent.kind === EXTENT_KIND.lost ? 'lost' : extent.log + index;
   }
   return result;
 }

@@ -22,11 +22,20 @@ export class PageFile {
   }
 
   append(bytes: Uint8Array): number {
-    const place = this.end;
+    const place = this.reserve(bytes.length);
+    this.write(bytes, place);
+    return place;
+  }
+
+  /** A place that nobody else gets. */
+  reserve(lengthBytes: number): number {
+    this.end += lengthBytes;
+    return this.end - lengthBytes;
+  }
+
+  write(bytes: Uint8Array, place: number): void {
     this.storage.write(bytes, place);
     this.written.set(place, bytes.length);
-    this.end += bytes.length;
-    return place;
   }
 
   /** A sink of the next generation. */
@@ -46,7 +55,10 @@ export class PageFile {
   /** Places of all pages below `root`. */
   reachable<K, L>(layout: TreeLayout<K, L>, root: TreeRoot): Set<number> {
     const places = new Set<number>();
-    walkTree(layout, this.store(), root, { page: (ref) => !places.has(ref.place) && places.add(ref.place) !== undefined, leaf: () => {} });
+    walkTree(layout, this.store(), root, {
+      page: (ref) => !places.has(ref.place) && places.add(ref.place) !== undefined,
+      leaf: () => {},
+    });
     return places;
   }
 }

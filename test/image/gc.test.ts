@@ -1,0 +1,166 @@
+import { describe, expect, it } from 'vitest';
+import { SLOT_A_OFFSET, SLOT_BYTES } from '../../src/format/layout.ts';
+import { readSlots } from '../../src/format/slot.ts';
+import type { MemoryDisk } from '../../src/storage/memory.ts';
+import { commit, expectBytes, expectClean, newImage, noise, openDisk, readAll, text } from '../support/image.ts';
+import { SeededRandom } from '../support/random.ts';
+import { randomStep, stateOf } from '../support/script.ts';
+
+const MIB = 1024 * 1024;
+/** What may lie about besides data: slots, maps, tables, the reserve, and what the last publications gave up. */
+const SLACK = 140_000;
+
+function headerOf(disk: MemoryDisk) {
+  const bytes = new Uint8Array(2 * SLOT_BYTES);
+  disk.read(bytes, SLOT_A_OFFSET);
+  return readSlots(bytes.subarray(0, SLOT_BYTES), bytes.subarray(SLOT_BYTES), 'x').header;
+}
+
+describe('gc', () => {
+  it('makes the file smaller by what the deleted versions held', async () => {
+    const { image, disk } = newImage({ sizeBytes: 4 * MIB });
+    const sizes = [1, 2, 3].map((seed) => seed * 512 * 1024);
+    for (const [index, size] of sizes.entries()) {
+      await image.write(0, noise(size, index));
+      await commit(image);
+    }
+    const before = disk.sizeBytes;
+    const last = await readAll(image, '3');
+    await image.deleteVersions(['1', '2']);
+    expect(disk.sizeBytes).toBeLessThan(before + 50_000);
+    const report = await image.gc();
+    expect(report).toEqual({
+      dryRun: false,
+      fileBytesBefore: expect.any(Number),
+      fileBytesAfter: disk.sizeBytes,
+      reclaimedBytes: report.fileBytesBefore - disk.sizeBytes,
+    });
+    // Version 3 covers 1.5 MiB; the 1.5 MiB of versions 1 and 2 go.
+    expect(Math.abs(report.reclaimedBytes - 1.5 * MIB)).toBeLessThan(SLACK);
+    expect(disk.sizeBytes).toBeLessThan(1.5 * MIB + SLACK);
+    expect(headerOf(disk).space.end).toBe(disk.sizeBytes);
+    expectBytes(await readAll(openDisk(disk), '3'), last);
+  });
+
+  it('gives back everything but a few pages when everything was cleared', async () => {
+    const { image, disk } = newImage({ sizeBytes: 8 * MIB });
+    await image.write(0, noise(6 * MIB, 1));
+    await commit(image);
+    await image.zero(0, 8 * MIB);
+    await commit(image);
+    await image.deleteVersions(['1']);
+    const { reclaimedBytes } = await image.gc();
+    expect(reclaimedBytes).toBeGreaterThan(6 * MIB - SLACK);
+    expect(disk.sizeBytes).toBeLessThan(SLACK);
+    expect(image.info().space.dataBytes).toBe(0);
+  });
+
+  it('promises with a dry run about what it does, and changes nothing by that', async () => {
+    const { image, disk } = newImage({ sizeBytes: 4 * MIB });
+    for (let seed = 0; seed < 4; seed++) {
+      await image.write(seed * 100_000, noise(MIB, seed));
+      await commit(image);
+    }
+    await image.deleteVersions(['1', '3']);
+    const bytes = disk.bytes();
+    const promise = await image.gc({ dryRun: true });
+    expectBytes(disk.bytes(), bytes);
+    const report = await image.gc();
+    expect(promise.dryRun).toBe(true);
+    expect(Math.abs(promise.fileBytesAfter - report.fileBytesAfter)).toBeLessThan(SLACK);
+  });
+
+  it('thins chunks of which a part is still needed', async () => {
+    const { image, disk } = newImage({ sizeBytes: 2 * MIB });
+    await image.write(0, noise(2 * MIB, 1));
+    await commit(image);
+    // Every second 4 KiB block is written again: half of every chunk of version 1 goes with it.
+    for (let block = 0; block < 512; block += 2) await image.write(block * 4096, noise(4096, block + 2));
+    await commit(image);
+    await image.deleteVersions(['1']);
+    await image.gc();
+    expect(image.info().space.dataBytes).toBe(2 * MIB);
+    expect(disk.sizeBytes).toBeLessThan(2 * MIB + SLACK);
+  });
+
+  it('does not change anything that can be seen', async () => {
+    const { image } = newImage({ sizeBytes: 300_000, blockSizeBytes: 512, compression: { codec: 'zstd', level: 1 } });
+    for (let seed = 0; seed < 12; seed++) {
+      await image.write(seed * 15_000, text(40_000, seed));
+      await commit(image, `m${seed}`, seed % 3 === 0 ? { tag: `t${seed}` } : {});
+    }
+    await image.checkout('4', { branch: 'side' });
+    await image.write(5, noise(1000, 1));
+    await image.deleteVersions(['2', '5', '7', '8']);
+    const state = await stateOf(image);
+    await image.gc();
+    expect(await stateOf(image)).toBe(state);
+  });
+
+  it('again gives nothing more, and does not grow the file', async () => {
+    const { image, disk } = newImage({ sizeBytes: 2 * MIB });
+    for (let seed = 0; seed < 5; seed++) {
+      await image.write(seed * 300_000, noise(500_000, seed));
+      await commit(image);
+    }
+    await image.deleteVersions(['2', '3']);
+    await image.gc();
+    const size = disk.sizeBytes;
+    for (let round = 0; round < 6; round++) {
+      await image.gc();
+      expect(disk.sizeBytes).toBeLessThanOrEqual(size + 4096);
+    }
+  });
+
+  it('has counted the deleted versions as done, also when they held nothing', async () => {
+    const { image, disk } = newImage();
+    await commit(image);
+    await commit(image);
+    await image.deleteVersions(['1']);
+    expect(headerOf(disk).unreclaimed).toBe(1);
+    await image.gc();
+    expect(headerOf(disk).unreclaimed).toBe(0);
+  });
+
+  it('publishes what was not published yet', async () => {
+    const { image, disk } = newImage();
+    const bytes = noise(10_000, 1);
+    await image.write(0, bytes);
+    await image.gc();
+    expectBytes((await readAll(openDisk(disk), null)).subarray(0, 10_000), bytes);
+  });
+
+  it('of an empty container leaves it empty', async () => {
+    const { image, disk } = newImage();
+    await image.gc();
+    expect(disk.sizeBytes).toBeLessThan(3 * SLOT_BYTES);
+    expect(image.info().versionCount).toBe(0);
+  });
+
+  it('says how far it is', async () => {
+    const { image } = newImage();
+    await image.write(0, noise(200_000, 1));
+    await commit(image);
+    await image.write(0, noise(200_000, 2));
+    await commit(image);
+    await image.deleteVersions(['1']);
+    const calls: [number, number | undefined][] = [];
+    await image.gc({ onProgress: (done, total) => calls.push([done, total]) });
+    expect(calls.at(-1)?.[0]).toBe(calls.at(-1)?.[1]);
+  });
+
+  it.each([1, 2, 3, 4])('keeps the file small through a random history (seed %d)', async (seed) => {
+    const { image, disk } = newImage({ sizeBytes: 60_000, blockSizeBytes: 512 });
+    const random = new SeededRandom(seed);
+    for (let step = 0; step < 150; step++) await randomStep(image, random);
+    await image.publish();
+    const state = await stateOf(image);
+    await image.gc();
+    await expectClean(disk);
+    expect(await stateOf(openDisk(disk))).toBe(state);
+    const { dataBytes, metadataBytes } = image.info().space;
+    expect(disk.sizeBytes).toBeLessThan(dataBytes + metadataBytes + SLACK);
+    // Even if no two versions shared a block.
+    expect(dataBytes).toBeLessThanOrEqual((image.info().versionCount + 1) * 70_000 * 1.34);
+  });
+});

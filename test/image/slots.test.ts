@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+import { VsimgError } from '../../src/errors.ts';
+import { SLOT_A_OFFSET, SLOT_B_OFFSET, SLOT_BYTES } from '../../src/format/layout.ts';
+import { encodeSlot, readSlots } from '../../src/format/slot.ts';
+import { type MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
+import {
+  commit,
+  expectBytes,
+  expectClean,
+  newDoomedImage,
+  newImage,
+  noise,
+  openDisk,
+  openStorage,
+  readAll,
+} from '../support/image.ts';
+import { stateOf } from '../support/script.ts';
+import { FailingStorage } from '../support/storages.ts';
+
+function slotsOf(disk: MemoryDisk): [Uint8Array, Uint8Array] {
+  const bytes = new Uint8Array(2 * SLOT_BYTES);
+  disk.read(bytes, 0);
+  return [bytes.subarray(0, SLOT_BYTES), bytes.subarray(SLOT_BYTES)];
+}
+
+function damage(disk: MemoryDisk, offset: number): void {
+  disk.write(noise(64, 1), offset + 40);
+}
+
+/** A container with three versions and uncommitted changes. */
+async function threeVersions(): Promise<{ disk: MemoryDisk; state: string }> {
+  const { image, disk } = newDoomedImage();
+  for (let seed = 1; seed <= 3; seed++) {
+    await image.write(seed * 5000, noise(9000, seed));
+    await commit(image);
+  }
+  await image.write(0, noise(100, 9));
+  await image.publish();
+  return { disk, state: await stateOf(image) };
+}
+
+describe('slots', () => {
+  it('both hold the newest header at rest', async () => {
+    const { disk } = await threeVersions();
+    const [a, b] = slotsOf(disk);
+    expectBytes(a, b);
+    expect(readSlots(a, b, 'x').staleSlot).toBe(undefined);
+  });
+
+  it.each([
+    ['first', SLOT_A_OFFSET],
+    ['second', SLOT_B_OFFSET],
+  ])('with the %s damaged the newest state is read, and the next publication mends it', async (_name, offset) => {
+    const { disk, state } = await threeVersions();
+    damage(disk, offset);
+    expect(await stateOf(openDisk(disk, { readOnly: true }))).toBe(state);
+    await expectClean(disk);
+    const image = openDisk(disk);
+    await image.setTag('mended', '1');
+    const [a, b] = slotsOf(disk);
+    expectBytes(a, b);
+    await expectClean(disk);
+    damage(disk, SLOT_A_OFFSET + SLOT_B_OFFSET - offset);
+    expect(openDisk(disk).resolve('mended')).toBe(1);
+  });
+
+  it.each([1, 2, 3, 4, 5])(
+    'with the first damaged survive a failure at change %d of the next publication',
+    async (call) => {
+      const { disk, state } = await threeVersions();
+      damage(disk, SLOT_A_OFFSET);
+      const storage = new FailingStorage(new MemoryStorage(disk), { kind: 'change', call, code: 'io', effect: 'half' });
+      await openStorage(storage)
+        .setTag('new', '1')
+        .catch(() => {});
+      const image = openDisk(disk);
+      const names = image.refs().map(({ name }) => name);
+      if (!names.includes('new')) expect(await stateOf(image)).toBe(state);
+      await expectClean(disk);
+    },
+  );
+
+  it('both damaged are corrupt, and a file that is none is told apart', async () => {
+    const { disk } = await threeVersions();
+    damage(disk, SLOT_A_OFFSET);
+    damage(disk, SLOT_B_OFFSET);
+    expect(() => openDisk(disk)).toThrow(
+      expect.objectContaining({ code: 'corrupt', message: expect.stringMatching(/both headers are damaged/) }),
+    );
+    disk.write(new Uint8Array(2 * SLOT_BYTES), 0);
+    expect(() => openDisk(disk)).toThrow(
+      expect.objectContaining({ code: 'corrupt', message: expect.stringMatching(/is not a vsimg container/) }),
+    );
+    disk.truncate(0);
+    expect(() => openDisk(disk)).toThrow(/is not a vsimg container/);
+  });
+
+  it('cut off behind the first one is read from that one', async () => {
+    const { image, disk } = newDoomedImage();
+    await commit(image);
+    disk.truncate(SLOT_BYTES);
+    expect(openDisk(disk, { readOnly: true }).info().versionCount).toBe(1);
+  });
+});
+
+describe('features', () => {
+  async function withFeatures(
+    features: Partial<Record<'compatible' | 'readOnlyCompatible' | 'incompatible', string[]>>,
+  ): Promise<MemoryDisk> {
+    const { image, disk } = newDoomedImage();
+    await image.write(0, noise(5000, 1));
+    await commit(image);
+    const { generation, header } = readSlots(...slotsOf(disk), 'x');
+    const slot = encodeSlot(generation, { ...header, features: { ...header.features, ...features } });
+    disk.write(slot, SLOT_A_OFFSET);
+    disk.write(slot, SLOT_B_OFFSET);
+    return disk;
+  }
+
+  it('that forbid writing leave reading', async () => {
+    const disk = await withFeatures({ readOnlyCompatible: ['digests'] });
+    expect(() => openDisk(disk)).toThrow(
+      expect.objectContaining({ code: 'unsupported', message: expect.stringMatching(/'digests'/) }),
+    );
+    const image = openDisk(disk, { readOnly: true });
+    expectBytes((await readAll(image, '1')).subarray(0, 5000), noise(5000, 1));
+    expect(image.info().features.readOnlyCompatible).toEqual(['digests']);
+    expect((await image.check({ data: true })).errors).toEqual([]);
+  });
+
+  it('that forbid everything are unsupported', async () => {
+    const disk = await withFeatures({ incompatible: ['encryption'] });
+    for (const readOnly of [true, false]) {
+      expect(() => openDisk(disk, { readOnly })).toThrow(
+        expect.objectContaining({ code: 'unsupported', message: expect.stringMatching(/'encryption'/) }),
+      );
+    }
+  });
+
+  it('that do no harm stay when it is written', async () => {
+    const disk = await withFeatures({ compatible: ['hints'] });
+    await commit(openDisk(disk));
+    expect(openDisk(disk).info().features.compatible).toEqual(['hints']);
+    await expectClean(disk);
+  });
+});
+
+describe('a failed write', () => {
+  it('leaves an image that refuses to write and a container that is whole', async () => {
+    for (const kind of ['write', 'sync', 'change'] as const) {
+      for (let call = 1; ; call++) {
+        const { image, disk } = newImage();
+        await image.write(0, noise(50_000, 1));
+        await commit(image);
+        const before = await stateOf(openDisk(disk));
+        const storage = new FailingStorage(new MemoryStorage(disk), { kind, call, code: 'no-space', effect: 'half' });
+        const failing = openStorage(storage);
+        const attempt = async (): Promise<void> => {
+          await failing.write(20_000, noise(90_000, 2));
+          await commit(failing);
+        };
+        const error: unknown = await attempt().catch((reason: unknown) => reason);
+        if (error === undefined) break;
+        expect(error).toMatchObject({ code: 'no-space' });
+        // Nothing is written any more, whatever becomes of the storage.
+        const bytes = disk.bytes();
+        await expect(commit(failing)).rejects.toBeInstanceOf(VsimgError);
+        await expect(failing.setTag('x', '1')).rejects.toBeInstanceOf(VsimgError);
+        expectBytes(disk.bytes(), bytes);
+        const again = openDisk(disk);
+        const after = await stateOf(again);
+        if (again.info().versionCount === 1) expect(after).toBe(before);
+        await expectClean(disk);
+      }
+    }
+  });
+});

@@ -1,0 +1,33 @@
+/** Writes the containers in fixtures/v0/ anew, with what they must read as beside them. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+
+const root = join(import.meta.dirname, '../..');
+/** Within node_modules, so that the packages it imports are found. */
+const bundle = join(root, 'node_modules/.cache/vsimg-fixtures/fixtures.mjs');
+
+await build({
+  entryPoints: [join(root, 'test/support/fixtures.ts')],
+  outfile: bundle,
+  bundle: true,
+  packages: 'external',
+  platform: 'node',
+  format: 'esm',
+  logLevel: 'warning',
+});
+const { goldenFixtures, damagedFixtures } = await import(pathToFileURL(bundle).href);
+
+for (const [folder, fixtures] of [
+  ['golden', await goldenFixtures()],
+  ['damaged', await damagedFixtures()],
+]) {
+  const directory = join(root, 'fixtures/v0', folder);
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  for (const { name, bytes, description } of fixtures) {
+    writeFileSync(join(directory, `${name}.vsi`), bytes);
+    writeFileSync(join(directory, `${name}.json`), `${JSON.stringify(description, undefined, 2)}\n`);
+  }
+}

@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import type { Image } from '../../src/image/image.ts';
+import { noise, readAll, sourceOf, TIME, text } from './image.ts';
+import type { SeededRandom } from './random.ts';
+
+/** Everything that users can see of a container, as one string to compare. */
+export async function stateOf(image: Image): Promise<string> {
+  const digest = async (rev: string | null): Promise<string> =>
+    createHash('sha1')
+      .update(await readAll(image, rev))
+      .digest('hex');
+  const versions: unknown[] = [];
+  for (const { number, id, parent, next, message, sizeBytes, tags, branches, isHead } of image.versions()) {
+    versions.push([number, id, parent, next, message, sizeBytes, tags, branches, isHead, await digest(String(number))]);
+  }
+  return JSON.stringify([versions, image.refs(), image.info().head, await digest(null)], undefined, 1);
+}
+
+/** Takes one step of a random history, which changes what others see once or not at all. */
+export async function randomStep(image: Image, random: SeededRandom): Promise<string> {
+  const { sizeBytes, head, versionCount } = image.info();
+  const bytes = (length: number): Uint8Array =>
+    random.below(2) === 0 ? noise(length, random.below(1e6)) : text(length, random.below(9));
+  const anyVersion = (): string => {
+    const numbers = [...image.versions()].map(({ number }) => number);
+    return String(numbers[random.below(numbers.length)]);
+  };
+  const commit = async (): Promise<string> => {
+    const tag = random.below(4) === 0 ? { tag: `t${image.info().generation}` } : {};
+    await image.commit({
+      message: 'x'.repeat(random.below(300)),
+      timeSeconds: TIME + versionCount,
+      allowEmpty: true,
+      ...tag,
+    });
+    return 'commit';
+  };
+  const lot = random.below(20);
+  if (lot < 6 && sizeBytes > 0) {
+    const start = random.below(sizeBytes);
+    await image.write(start, bytes(1 + random.below(Math.min(sizeBytes - start, 9000))));
+    if (random.below(3) > 0) await image.publish();
+    return 'write';
+  }
+  if (lot < 8 && sizeBytes > 0) {
+    const start = random.below(sizeBytes);
+    await image.zero(start, random.below(sizeBytes - start));
+    await image.publish();
+    return 'zero';
+  }
+  if (lot < 13 || versionCount === 0) return commit();
+  if (lot < 15) {
+    const branch = random.below(3) === 0 ? { branch: `b${image.info().generation}` } : {};
+    await image.checkout(anyVersion(), { force: true, ...branch });
+    return 'checkout';
+  }
+  if (lot < 17) {
+    const victim = anyVersion();
+    const { branches, isHead } = image.version(victim);
+    const [branch] = branches;
+    if (isHead || branch === head.branch) return 'nothing';
+    if (branch === undefined) await image.deleteVersions([victim]);
+    else await image.deleteRef(branch, 'branch');
+    return 'delete';
+  }
+  if (lot < 19) {
+    await image.gc();
+    return 'gc';
+  }
+  if (head.dirty) return commit();
+  await image.importFrom(
+    sourceOf(bytes(random.below(60_000)), { length: random.below(2) === 0 ? 'known' : 'unknown' }),
+    { message: 'import', timeSeconds: TIME },
+  );
+  return 'import';
+}
