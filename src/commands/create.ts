@@ -7,6 +7,7 @@ import { parseNewImage } from '../cli/target.ts';
 import { EXIT_STATUS } from '../errors.ts';
 import type { CreateOptions } from '../image/api.ts';
 import { createImageFile } from '../image/file.ts';
+import { lockingOf } from './opening.ts';
 
 export const definition: CommandDefinition = {
   description: 'Makes a new image of SIZE bytes that reads as zeros and has no versions yet.',
@@ -42,7 +43,11 @@ export async function run(context: CommandContext): Promise<number> {
   const { args, output } = context;
   const path = parseNewImage(args.operand(0));
   const options = creationOptions(context, parseSize(args.operand(1), 'SIZE'));
-  const info = await createImageFile(path, options, { force: args.has('force'), fill: async (image) => image.info() });
+  const info = await createImageFile(path, options, {
+    force: args.has('force'),
+    locking: lockingOf(context),
+    fill: async (image) => image.info(),
+  });
   if (info === undefined) return 0;
   await output.message(`created ${path}: ${formatExactSize(info.sizeBytes)}`);
   await output.document({

@@ -14,7 +14,7 @@ import { openFileSource, streamSource } from '../storage/source.ts';
 import type { DataSource } from '../storage/transfer.ts';
 import { commitLines } from './commit-report.ts';
 import { creationOptions } from './create.ts';
-import { withImage } from './opening.ts';
+import { lockingOf, withImage } from './opening.ts';
 import { describeReport } from './write.ts';
 
 const CREATION_OPTIONS = ['block-size', 'compression'] as const;
@@ -80,7 +80,10 @@ export async function run(context: CommandContext): Promise<number> {
     const fill = (image: Image) => importInto(context, image, { source, sourceName });
     const imported = there
       ? await withImage(context, { path, mode: 'write' }, fill)
-      : await createImageFile(path, creationOptions(context, source.sizeBytes ?? 0), { fill });
+      : await createImageFile(path, creationOptions(context, source.sizeBytes ?? 0), {
+          fill,
+          locking: lockingOf(context),
+        });
     if (imported === undefined) return 0;
     const { version, report, branch } = imported;
     for (const line of commitLines(version, branch)) await output.message(line);

@@ -1,10 +1,18 @@
 import type { CommandContext } from '../cli/context.ts';
+import { VsimgError } from '../errors.ts';
 import { type OpenFileOptions, openImageFile } from '../image/file.ts';
 import type { Image } from '../image/image.ts';
 
 export interface Opening {
   readonly path: string;
   readonly mode: OpenFileOptions['mode'];
+}
+
+/** `VSIMG_LOCKING=off` is for file systems without byte-range locks. Errors: 'usage' for any other value. */
+export function lockingOf(context: CommandContext): 'on' | 'off' {
+  const value = context.io.env.VSIMG_LOCKING ?? 'on';
+  if (value === 'on' || value === 'off') return value;
+  throw new VsimgError('usage', `VSIMG_LOCKING is '${value}'`, { hint: "set it to 'on' or 'off'" });
 }
 
 /** Opens the container for as long as `action` runs; whatever is not published then is as if it had not happened. */
@@ -14,7 +22,7 @@ export async function withImage<T>(
   action: (image: Image) => Promise<T>,
 ): Promise<T> {
   const { path, mode } = opening;
-  const image = await openImageFile(path, { mode, waitSeconds: context.waitSeconds });
+  const image = await openImageFile(path, { mode, waitSeconds: context.waitSeconds, locking: lockingOf(context) });
   const forget = context.cleanup.add(() => image.close());
   try {
     return await action(image);

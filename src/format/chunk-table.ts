@@ -114,7 +114,8 @@ export function decodeChunkTable(bytes: Uint8Array, blockBytes: number, where: s
   const firstLog = reader.varint();
   const blockCount = reader.varint();
   const bornVersion = reader.varint();
-  if (blockCount === 0 || blockCount > segmentBlocksOf(blockBytes) || firstLog + blockCount > MAX_BLOCKS) reader.fail(`claims ${blockCount} blocks`);
+  if (blockCount === 0 || blockCount > segmentBlocksOf(blockBytes) || firstLog + blockCount > MAX_BLOCKS)
+    reader.fail(`claims ${blockCount} blocks`);
   const runs = readRuns(reader, blockCount);
   const chunks: (Chunk | undefined)[] = [];
   const chunkBlocks = chunkBlocksOf(blockBytes);
@@ -160,7 +161,8 @@ function readChunk(reader: ByteReader, blockCount: number, blockBytes: number, e
   const held = presentCount(draft);
   if (held === 0 || (present !== undefined && held === blockCount)) reader.fail('chunk has a malformed map of blocks');
   const rawBytes = held * blockBytes;
-  if (codec === CODEC.raw ? storedBytes !== rawBytes : storedBytes === 0 || storedBytes >= rawBytes) reader.fail(`chunk of ${storedBytes} bytes for ${rawBytes}`);
+  if (codec === CODEC.raw ? storedBytes !== rawBytes : storedBytes === 0 || storedBytes >= rawBytes)
+    reader.fail(`chunk of ${storedBytes} bytes for ${rawBytes}`);
   const checksums = new Uint32Array(codec === CODEC.raw ? held : 1);
   for (let index = 0; index < checksums.length; index++) checksums[index] = reader.uint32();
   return { ...draft, checksums };
@@ -189,7 +191,13 @@ export function encodeSegmentEntry(entry: SegmentEntry): Uint8Array {
 
 export function decodeSegmentEntry(bytes: Uint8Array): SegmentEntry {
   const reader = new ByteReader(bytes, 'log index');
-  const entry = { blockCount: reader.varint(), place: reader.varint(), lengthBytes: reader.varint(), checksum: reader.uint32(), deadBlocks: reader.varint() };
+  const entry = {
+    blockCount: reader.varint(),
+    place: reader.varint(),
+    lengthBytes: reader.varint(),
+    checksum: reader.uint32(),
+    deadBlocks: reader.varint(),
+  };
   reader.end();
   if (entry.blockCount === 0 || entry.deadBlocks > entry.blockCount) reader.fail('segment entry is malformed');
   return entry;

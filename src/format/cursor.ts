@@ -37,7 +37,8 @@ export class ByteReader {
       const next = this.byte();
       value += (next & 0x7f) * scale;
       if (next < 0x80) {
-        if (next === 0 || count > 7 || value > Number.MAX_SAFE_INTEGER) this.fail('number is not in its shortest form or too large');
+        if (next === 0 || count > 7 || value > Number.MAX_SAFE_INTEGER)
+          this.fail('number is not in its shortest form or too large');
         return value;
       }
       if (count >= 7) this.fail('number is too large');
@@ -56,7 +57,13 @@ export class ByteReader {
     if (this.remaining < 4) this.fail('ends early');
     this.position += 4;
     const b = this.bytes;
-    return ((b[at] as number) | ((b[at + 1] as number) << 8) | ((b[at + 2] as number) << 16) | ((b[at + 3] as number) << 24)) >>> 0;
+    return (
+      ((b[at] as number) |
+        ((b[at + 1] as number) << 8) |
+        ((b[at + 2] as number) << 16) |
+        ((b[at + 3] as number) << 24)) >>>
+      0
+    );
   }
 
   /** A view, not a copy. */

@@ -93,11 +93,17 @@ export function spliceExtents(extents: Extents, from: number, to: number, insert
 export function extentBytes(extents: Extents, index: number, first: number): number {
   const fresh = index === first;
   const gap = extentStart(extents, index) - (fresh ? 0 : extentEnd(extents, index - 1));
-  const logGap = extentLog(extents, index) - (fresh ? 0 : extentLog(extents, index - 1) + extentLength(extents, index - 1));
+  const logGap =
+    extentLog(extents, index) - (fresh ? 0 : extentLog(extents, index - 1) + extentLength(extents, index - 1));
   const length = extentLength(extents, index);
   const kind = extentKind(extents, index);
   const isShort = length === 1 && kind === EXTENT_KIND.data;
-  return varintBytes(gap * 4) + (isShort ? 0 : varintBytes(length * 2)) + (kind === EXTENT_KIND.data ? 0 : varintBytes(kind)) + (logGap === 0 ? 0 : signedBytes(logGap));
+  return (
+    varintBytes(gap * 4) +
+    (isShort ? 0 : varintBytes(length * 2)) +
+    (kind === EXTENT_KIND.data ? 0 : varintBytes(kind)) +
+    (logGap === 0 ? 0 : signedBytes(logGap))
+  );
 }
 
 export function writeExtents(writer: ByteWriter, extents: Extents): void {
@@ -136,7 +142,8 @@ export function readExtents(reader: ByteReader, count: number): Extents {
       if (kind !== EXTENT_KIND.data && kind !== EXTENT_KIND.lost) reader.fail(`extent of unknown kind ${kind}`);
     }
     const log = logEnd + (word % 4 >= 2 ? reader.signed() : 0);
-    if (start + length > MAX_BLOCKS || log < 0 || log + length > MAX_BLOCKS) reader.fail(`extent at block ${start} leaves the address space`);
+    if (start + length > MAX_BLOCKS || log < 0 || log + length > MAX_BLOCKS)
+      reader.fail(`extent at block ${start} leaves the address space`);
     setExtent(extents, index, { start, length, log, kind: kind as ExtentKind });
     end = start + length;
     logEnd = log + length;

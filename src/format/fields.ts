@@ -60,7 +60,8 @@ export class Fields {
 
   child(name: string): Fields {
     const value = this.document[name];
-    if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) this.fail(name);
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array)
+      this.fail(name);
     return new Fields(value as Document, `${this.what}, ${name}`);
   }
 }

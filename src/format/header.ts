@@ -1,7 +1,14 @@
 import { corrupt, VsimgError } from '../errors.ts';
 import { MAX_BLOCKS } from './extent-page.ts';
 import { Fields } from './fields.ts';
-import { FORMAT_VERSION, MAX_BLOCK_BYTES, MAX_CONTAINER_BYTES, MIN_BLOCK_BYTES, RECORDS_OFFSET, SLOT_BYTES } from './layout.ts';
+import {
+  FORMAT_VERSION,
+  MAX_BLOCK_BYTES,
+  MAX_CONTAINER_BYTES,
+  MIN_BLOCK_BYTES,
+  RECORDS_OFFSET,
+  SLOT_BYTES,
+} from './layout.ts';
 import { decodeDocument, encodeDocument } from './msgpack.ts';
 import { rootToValue, type TreeRoot } from './page.ts';
 
@@ -52,7 +59,12 @@ export interface Header {
     /** Map pages written in a later generation belong to the working state alone. */
     readonly sharedGeneration: number;
   };
-  readonly log: { readonly next: number; readonly youngMark: number; readonly dataBytes: number; readonly deadBlocks: number };
+  readonly log: {
+    readonly next: number;
+    readonly youngMark: number;
+    readonly dataBytes: number;
+    readonly deadBlocks: number;
+  };
   readonly trees: { readonly [name in TreeName]: TreeRoot };
   readonly space: {
     readonly free: TreeRoot;
@@ -83,7 +95,12 @@ export function encodeHeader(header: Header): Uint8Array {
     branch: header.head.branch,
     head: header.head.version,
     working: { size: working.sizeBytes, map: rootToValue(working.map), 'shared-generation': working.sharedGeneration },
-    log: { next: header.log.next, 'young-mark': header.log.youngMark, 'data-bytes': header.log.dataBytes, 'dead-blocks': header.log.deadBlocks },
+    log: {
+      next: header.log.next,
+      'young-mark': header.log.youngMark,
+      'data-bytes': header.log.dataBytes,
+      'dead-blocks': header.log.deadBlocks,
+    },
     trees: Object.fromEntries(TREE_NAMES.map((name) => [name, rootToValue(header.trees[name])])),
     space: {
       free: rootToValue(space.free),
@@ -102,11 +119,20 @@ export function decodeHeader(bytes: Uint8Array, where: string): Header {
   const fields = new Fields(decodeDocument(bytes, where), where);
   const format = fields.count('format');
   if (format !== FORMAT_VERSION) {
-    throw new VsimgError('unsupported', `${where}: is in format version ${format}, this program knows ${FORMAT_VERSION}`, { hint: 'use a newer vsimg' });
+    throw new VsimgError(
+      'unsupported',
+      `${where}: is in format version ${format}, this program knows ${FORMAT_VERSION}`,
+      { hint: 'use a newer vsimg' },
+    );
   }
-  const features = { compatible: fields.texts('compatible'), readOnlyCompatible: fields.texts('read-only-compatible'), incompatible: fields.texts('incompatible') };
+  const features = {
+    compatible: fields.texts('compatible'),
+    readOnlyCompatible: fields.texts('read-only-compatible'),
+    incompatible: fields.texts('incompatible'),
+  };
   const unknown = features.incompatible.find((name) => !KNOWN.incompatible.includes(name));
-  if (unknown !== undefined) throw new VsimgError('unsupported', `${where}: needs the feature '${unknown}'`, { hint: 'use a newer vsimg' });
+  if (unknown !== undefined)
+    throw new VsimgError('unsupported', `${where}: needs the feature '${unknown}'`, { hint: 'use a newer vsimg' });
   const blockBytes = fields.count('block-size', MAX_BLOCK_BYTES);
   if (blockBytes < MIN_BLOCK_BYTES || (blockBytes & (blockBytes - 1)) !== 0) fields.fail('block-size');
   const working = fields.child('working');
@@ -122,8 +148,17 @@ export function decodeHeader(bytes: Uint8Array, where: string): Header {
     versionCount: fields.count('version-count'),
     unreclaimed: fields.count('unreclaimed'),
     head: { branch: fields.textOrNull('branch'), version: fields.countOrNull('head') },
-    working: { sizeBytes: working.count('size'), map: working.root('map'), sharedGeneration: working.count('shared-generation') },
-    log: { next: log.count('next'), youngMark: log.count('young-mark'), dataBytes: log.count('data-bytes'), deadBlocks: log.count('dead-blocks') },
+    working: {
+      sizeBytes: working.count('size'),
+      map: working.root('map'),
+      sharedGeneration: working.count('shared-generation'),
+    },
+    log: {
+      next: log.count('next'),
+      youngMark: log.count('young-mark'),
+      dataBytes: log.count('data-bytes'),
+      deadBlocks: log.count('dead-blocks'),
+    },
     trees: {
       versions: trees.root('versions'),
       ids: trees.root('ids'),
@@ -149,15 +184,22 @@ export function decodeHeader(bytes: Uint8Array, where: string): Header {
 /** What the engine takes for granted when it writes: no number leads into the slots or out of what addresses can hold. */
 function checkNumbers(header: Header, where: string): void {
   const { reserve, end } = header.space;
-  const isReserveInside = reserve.every((range) => range.start >= RECORDS_OFFSET && range.start <= range.end && range.end <= end);
-  if (end < RECORDS_OFFSET || end > MAX_CONTAINER_BYTES || !isReserveInside) throw corrupt(`${where}: its space is malformed`);
-  if (header.log.next > MAX_BLOCKS || header.log.youngMark > header.log.next) throw corrupt(`${where}: its log is malformed`);
+  const isReserveInside = reserve.every(
+    (range) => range.start >= RECORDS_OFFSET && range.start <= range.end && range.end <= end,
+  );
+  if (end < RECORDS_OFFSET || end > MAX_CONTAINER_BYTES || !isReserveInside)
+    throw corrupt(`${where}: its space is malformed`);
+  if (header.log.next > MAX_BLOCKS || header.log.youngMark > header.log.next)
+    throw corrupt(`${where}: its log is malformed`);
 }
 
 function readReserve(space: Fields): HostRange[] {
   const bounds = space.counts('reserve', 2 * MAX_RESERVE_RANGES);
   if (bounds.length % 2 !== 0) space.fail('reserve');
-  return Array.from({ length: bounds.length / 2 }, (_, index) => ({ start: bounds[2 * index] as number, end: bounds[2 * index + 1] as number }));
+  return Array.from({ length: bounds.length / 2 }, (_, index) => ({
+    start: bounds[2 * index] as number,
+    end: bounds[2 * index + 1] as number,
+  }));
 }
 
 function readCompression(fields: Fields): Compression {

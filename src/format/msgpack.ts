@@ -10,7 +10,13 @@ import { ByteReader } from './cursor.ts';
 const MAX_DEPTH = 6;
 
 // The declared options lack 'auto', which gives a number where that is exact and a BigInt elsewhere.
-const options: object = { useRecords: false, variableMapSize: true, int64AsType: 'auto', copyBuffers: true, mapsAsObjects: true };
+const options: object = {
+  useRecords: false,
+  variableMapSize: true,
+  int64AsType: 'auto',
+  copyBuffers: true,
+  mapsAsObjects: true,
+};
 const packr = new Packr(options);
 
 export type Document = { readonly [key: string]: unknown };
@@ -24,7 +30,8 @@ function exactIntegers(value: unknown): unknown {
   if (typeof value === 'number' && value >= 2 ** 32) return BigInt(value);
   if (value instanceof Uint8Array) return Buffer.from(value);
   if (Array.isArray(value)) return value.map(exactIntegers);
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, exactIntegers(item)]));
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, exactIntegers(item)]));
   return value;
 }
 
@@ -48,7 +55,10 @@ function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return Uint8Array.from(value);
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === 'object' && value !== null) {
-    return Object.assign(Object.create(null), Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)])));
+    return Object.assign(
+      Object.create(null),
+      Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)])),
+    );
   }
   return value;
 }
@@ -65,7 +75,8 @@ function skimValue(reader: ByteReader, depth: number): { readonly isMap: boolean
   if (tag <= 0x7f || tag >= 0xe0 || tag === 0xc0 || tag === 0xc2 || tag === 0xc3) return { isMap: false };
   // 0xd3, a signed 64-bit integer, is how msgpackr writes what needs more than 32 bits; a negative one is far above the limit here.
   if ((tag >= 0xcc && tag <= 0xcf) || tag === 0xd3) {
-    if (bigEndian(reader, tag === 0xd3 ? 8 : 2 ** (tag - 0xcc)) > Number.MAX_SAFE_INTEGER) reader.fail('holds a number above 2^53');
+    if (bigEndian(reader, tag === 0xd3 ? 8 : 2 ** (tag - 0xcc)) > Number.MAX_SAFE_INTEGER)
+      reader.fail('holds a number above 2^53');
     return { isMap: false };
   }
   if (tag >= 0xa0 && tag <= 0xbf) return skimText(reader, tag & 0x1f);

@@ -1,6 +1,6 @@
-import { ByteReader, ByteWriter, signedBytes, varintBytes } from './cursor.ts';
 import { corrupt } from '../errors.ts';
-import { MAX_PAGE_BYTES, MAX_TREE_LEVELS } from './layout.ts';
+import { type ByteReader, type ByteWriter, signedBytes, varintBytes } from './cursor.ts';
+import { MAX_PAGE_BYTES, MAX_TREE_LEVELS, RECORDS_OFFSET } from './layout.ts';
 
 /**
  * A page of a persistent tree, stored at its exact length:
@@ -90,7 +90,12 @@ export function writeInner<K>(writer: ByteWriter, codec: KeyCodec<K>, columns: I
   });
 }
 
-export function readInner<K>(reader: ByteReader, codec: KeyCodec<K>, count: number, options: { readonly sums: boolean }): InnerColumns<K> {
+export function readInner<K>(
+  reader: ByteReader,
+  codec: KeyCodec<K>,
+  count: number,
+  options: { readonly sums: boolean },
+): InnerColumns<K> {
   const keys: K[] = [];
   const refs: PageRef[] = [];
   const sums: number[] = [];
@@ -115,12 +120,25 @@ function readPlaceAndLength(reader: ByteReader, expected: number): { place: numb
   return { place, lengthBytes };
 }
 
-export function innerEntryBytes<K>(codec: KeyCodec<K>, key: K, previous: K | undefined, ref: PageRef, expected: number, sum: number | undefined): number {
-  return codec.bytes(key, previous) + signedBytes(ref.place - expected) + varintBytes(ref.lengthBytes) + 4 + (sum === undefined ? 0 : varintBytes(sum));
+export function innerEntryBytes<K>(
+  codec: KeyCodec<K>,
+  key: K,
+  previous: K | undefined,
+  ref: PageRef,
+  expected: number,
+  sum: number | undefined,
+): number {
+  return (
+    codec.bytes(key, previous) +
+    signedBytes(ref.place - expected) +
+    varintBytes(ref.lengthBytes) +
+    4 +
+    (sum === undefined ? 0 : varintBytes(sum))
+  );
 }
 
 function checkPagePlace(place: number, lengthBytes: number, fail: (reason: string) => never): void {
-  if (!Number.isSafeInteger(place) || place < 0 || lengthBytes === 0 || lengthBytes > MAX_PAGE_BYTES) {
+  if (!Number.isSafeInteger(place) || place < RECORDS_OFFSET || lengthBytes === 0 || lengthBytes > MAX_PAGE_BYTES) {
     fail(`points to a page of ${lengthBytes} bytes at ${place}`);
   }
 }

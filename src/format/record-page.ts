@@ -82,7 +82,15 @@ export function numberKey(...numbers: readonly number[]): string {
   let key = '';
   for (const number of numbers) {
     const high = Math.floor(number / 2 ** 32);
-    key += String.fromCharCode((high >>> 16) & 0xff, (high >>> 8) & 0xff, high & 0xff, (number >>> 24) & 0xff, (number >>> 16) & 0xff, (number >>> 8) & 0xff, number & 0xff);
+    key += String.fromCharCode(
+      (high >>> 16) & 0xff,
+      (high >>> 8) & 0xff,
+      high & 0xff,
+      (number >>> 24) & 0xff,
+      (number >>> 16) & 0xff,
+      (number >>> 8) & 0xff,
+      number & 0xff,
+    );
   }
   return key;
 }

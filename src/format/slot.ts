@@ -32,7 +32,8 @@ function slotChecksum(slot: Uint8Array, lengthBytes: number): number {
 
 export function encodeSlot(generation: number, header: Header): Uint8Array {
   const bytes = encodeHeader(header);
-  if (bytes.length > MAX_HEADER_BYTES) throw new VsimgError('internal', `header of ${bytes.length} bytes does not fit a slot`);
+  if (bytes.length > MAX_HEADER_BYTES)
+    throw new VsimgError('internal', `header of ${bytes.length} bytes does not fit a slot`);
   const slot = new Uint8Array(SLOT_BYTES);
   const view = new DataView(slot.buffer);
   slot.set(MAGIC);
@@ -66,12 +67,21 @@ export function readSlots(a: Uint8Array, b: Uint8Array, name: string): Slots {
   const [slotA, slotB] = [readSlot(a), readSlot(b)];
   const newest = slotA !== undefined && (slotB === undefined || slotA.generation >= slotB.generation) ? slotA : slotB;
   if (newest === undefined) {
-    const looksRight = [a, b].some((slot) => slot.length >= MAGIC.length && MAGIC.every((byte, index) => slot[index] === byte));
+    const looksRight = [a, b].some(
+      (slot) => slot.length >= MAGIC.length && MAGIC.every((byte, index) => slot[index] === byte),
+    );
     if (looksRight) throw corrupt(`${name}: both headers are damaged`, 0);
-    throw new VsimgError('corrupt', `${name}: is not a vsimg container`, { hint: "make one with 'vsimg create' or 'vsimg import'", hostOffset: 0 });
+    throw new VsimgError('corrupt', `${name}: is not a vsimg container`, {
+      hint: "make one with 'vsimg create' or 'vsimg import'",
+      hostOffset: 0,
+    });
   }
   const header = decodeHeader(newest.headerBytes, `${name}: header`);
   const other = newest === slotA ? slotB : slotA;
   const stale = newest === slotA ? 'b' : 'a';
-  return { generation: newest.generation, header, staleSlot: other?.generation === newest.generation ? undefined : stale };
+  return {
+    generation: newest.generation,
+    header,
+    staleSlot: other?.generation === newest.generation ? undefined : stale,
+  };
 }

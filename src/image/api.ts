@@ -71,7 +71,11 @@ export interface ImageInfo {
   /** 32 hex digits, made at `create`. */
   readonly imageId: string;
   readonly formatVersion: number;
-  readonly features: { readonly compatible: readonly string[]; readonly readOnlyCompatible: readonly string[]; readonly incompatible: readonly string[] };
+  readonly features: {
+    readonly compatible: readonly string[];
+    readonly readOnlyCompatible: readonly string[];
+    readonly incompatible: readonly string[];
+  };
   readonly blockSizeBytes: number;
   readonly chunkSizeBytes: number;
   readonly compression: Compression;

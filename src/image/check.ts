@@ -1,10 +1,12 @@
 import { VsimgError } from '../errors.ts';
 import { type ChunkTable, CODEC } from '../format/chunk-table.ts';
-import { EXTENT_KIND, extentCount, extentEnd, type Extents, extentStart } from '../format/extent-page.ts';
+import { EXTENT_KIND, type Extents, extentCount, extentEnd, extentStart } from '../format/extent-page.ts';
 import { RECORDS_OFFSET } from '../format/layout.ts';
 import { blake3 } from '../log/hash.ts';
-import { unusedSpace } from '../space/space.ts';
+import type { Segment } from '../log/tables.ts';
 import { ExtentMap } from '../map/extent-map.ts';
+import { unusedSpace } from '../space/space.ts';
+import { turnGiver } from '../storage/turns.ts';
 import type { CheckFinding, CheckReport, OnProgress } from './api.ts';
 import type { Container } from './container.ts';
 import { RangeSet } from './ranges.ts';
@@ -19,42 +21,60 @@ export interface CheckOptions {
 }
 
 /** Walks the whole container and collects what is wrong with it; changes nothing. */
-export function checkContainer(container: Container, options: CheckOptions): CheckReport {
+export async function checkContainer(container: Container, options: CheckOptions): Promise<CheckReport> {
   const findings: CheckFinding[] = [];
   const add = (finding: CheckFinding): void => {
     if (findings.length < MAX_FINDINGS) findings.push(finding);
   };
   const unreadable = new RangeSet();
+  const segments: Segment[] = [];
   const total = container.header.log.dataBytes;
   let dataBytesChecked = 0;
   let previous: { readonly leaf: Extents; readonly owner: MapOwner } | undefined;
   const survey = surveyContainer(container, {
     damage: (error, where) => add(damageFinding(container, error, where)),
-    segment: (_segment, table) => {
-      if (options.data !== true) return;
-      for (const { message, first, blockCount, place } of badChunks(container, table)) {
-        unreadable.add(first, first + blockCount);
-        add({ message, hostOffset: place });
-      }
-      dataBytesChecked += table.chunks.reduce((sum, chunk) => sum + (chunk?.storedBytes ?? 0), 0);
-      options.onProgress?.(dataBytesChecked, total);
+    segment: (segment) => {
+      if (options.data === true) segments.push(segment);
     },
     extents: (extents, owner) => {
       // Pages that maps share are seen once, so only pages of one walk can be compared with the one before.
-      if (previous?.owner === owner && extentStart(extents, 0) < extentEnd(previous.leaf, extentCount(previous.leaf) - 1) && extentStart(extents, 0) > extentStart(previous.leaf, 0)) {
-        add({ message: `${ownerName(owner)}: extents overlap at byte ${extentStart(extents, 0) * container.blockBytes} of the disk`, ...versionOf(owner) });
+      if (
+        previous?.owner === owner &&
+        extentStart(extents, 0) < extentEnd(previous.leaf, extentCount(previous.leaf) - 1) &&
+        extentStart(extents, 0) > extentStart(previous.leaf, 0)
+      ) {
+        add({
+          message: `${ownerName(owner)}: extents overlap at byte ${extentStart(extents, 0) * container.blockBytes} of the disk`,
+          ...versionOf(owner),
+        });
       }
       previous = { leaf: extents, owner };
     },
   });
+  const giveTurn = turnGiver();
+  for (const segment of segments) {
+    const table = container.tables.table(segment);
+    for (const { message, first, blockCount, place } of badChunks(container, table)) {
+      unreadable.add(first, first + blockCount);
+      add({ message, hostOffset: place });
+    }
+    dataBytesChecked += table.chunks.reduce((sum, chunk) => sum + (chunk?.storedBytes ?? 0), 0);
+    options.onProgress?.(dataBytesChecked, total);
+    await giveTurn();
+  }
   for (const range of survey.live.ranges()) {
     for (const gap of survey.held.gaps(range.start, range.end)) unreadable.add(gap.start, gap.end);
   }
-  for (const finding of lostRanges(container, unreadable)) add(finding);
+  for (const finding of lostRanges(container, unreadable)) {
+    if (findings.length === MAX_FINDINGS) break;
+    add(finding);
+  }
   const unlistedBytes = checkSpace(container, survey, findings.length > 0, add);
   const isGarbage = container.unreclaimed > 0;
   if (survey.versions !== container.header.versionCount && findings.length === 0) {
-    add({ message: `the header counts ${container.header.versionCount} versions, the version table holds ${survey.versions}` });
+    add({
+      message: `the header counts ${container.header.versionCount} versions, the version table holds ${survey.versions}`,
+    });
   }
   if (findings.length === 0) checkVersions(container, add);
   return {
@@ -82,8 +102,16 @@ function damageFinding(container: Container, error: unknown, where: DamagePlace)
   const place = error.hostOffset === undefined ? {} : { hostOffset: error.hostOffset };
   if (where.owner === undefined) return { message: error.message, ...place };
   const from = (where.from ?? 0) * blockBytes;
-  const range = where.to === undefined ? `from byte ${from} of the disk on` : `bytes ${from} to ${where.to * blockBytes} of the disk`;
-  return { message: `${ownerName(where.owner)}, ${range}: ${error.message}`, ...place, ...versionOf(where.owner), guestOffset: from };
+  const range =
+    where.to === undefined
+      ? `from byte ${from} of the disk on`
+      : `bytes ${from} to ${where.to * blockBytes} of the disk`;
+  return {
+    message: `${ownerName(where.owner)}, ${range}: ${error.message}`,
+    ...place,
+    ...versionOf(where.owner),
+    guestOffset: from,
+  };
 }
 
 interface BadChunk {
@@ -99,8 +127,12 @@ function* badChunks(container: Container, table: ChunkTable): Generator<BadChunk
     const blockCount = chunk?.blockCount ?? container.reader.chunkBlocks;
     if (chunk !== undefined) {
       try {
-        const raw = chunk.codec === CODEC.raw ? container.reader.storedBytes(chunk) : container.reader.decode(chunk, { cache: 'bypass' });
-        if (Buffer.compare(blake3(raw), chunk.hash) !== 0) throw new VsimgError('corrupt', `chunk at ${chunk.place} has a wrong hash`);
+        const raw =
+          chunk.codec === CODEC.raw
+            ? container.reader.storedBytes(chunk)
+            : container.reader.decode(chunk, { cache: 'bypass' });
+        if (Buffer.compare(blake3(raw), chunk.hash) !== 0)
+          throw new VsimgError('corrupt', `chunk at ${chunk.place} has a wrong hash`);
       } catch (error) {
         if (!(error instanceof VsimgError) || (error.code !== 'corrupt' && error.code !== 'io')) throw error;
         yield { message: error.message, first, blockCount, place: chunk.place };
@@ -116,7 +148,8 @@ function* lostRanges(container: Container, unreadable: RangeSet): Generator<Chec
   const { blockBytes, versions, pages, map } = container;
   const states: { owner: MapOwner; map: ExtentMap }[] = [{ owner: null, map }];
   try {
-    for (const version of versions.oldestFirst()) states.push({ owner: version.number, map: new ExtentMap(pages, version.map) });
+    for (const version of versions.oldestFirst())
+      states.push({ owner: version.number, map: new ExtentMap(pages, version.map) });
   } catch (error) {
     if (!(error instanceof VsimgError)) throw error;
   }
@@ -127,7 +160,12 @@ function* lostRanges(container: Container, unreadable: RangeSet): Generator<Chec
         for (const lost of unreadable.within(extent.log, extent.log + extent.length)) {
           const guestOffset = (extent.start + lost.start - extent.log) * blockBytes;
           const lengthBytes = (lost.end - lost.start) * blockBytes;
-          yield { message: `${ownerName(state.owner)}: bytes ${guestOffset} to ${guestOffset + lengthBytes} of the disk are lost`, guestOffset, lengthBytes, ...versionOf(state.owner) };
+          yield {
+            message: `${ownerName(state.owner)}: bytes ${guestOffset} to ${guestOffset + lengthBytes} of the disk are lost`,
+            guestOffset,
+            lengthBytes,
+            ...versionOf(state.owner),
+          };
         }
       }
     } catch (error) {
@@ -137,30 +175,52 @@ function* lostRanges(container: Container, unreadable: RangeSet): Generator<Chec
   }
 }
 
-function checkSpace(container: Container, survey: Survey, isDamaged: boolean, add: (finding: CheckFinding) => void): number {
+function checkSpace(
+  container: Container,
+  survey: Survey,
+  isDamaged: boolean,
+  add: (finding: CheckFinding) => void,
+): number {
   const { end } = container.header.space;
   const listedBytes = unusedSpace(container.header.space);
   const size = container.storage.size();
   // Touching the totals joins the ranges and finds those that overlap.
   const unusedBytes = survey.unused.totalBytes;
   survey.used.totalBytes;
-  for (const [what, set] of [['records', survey.used], ['free ranges', survey.unused]] as const) {
-    if (set.overlap !== undefined) add({ message: `two ${what} overlap at ${set.overlap.start}`, hostOffset: set.overlap.start });
+  for (const [what, set] of [
+    ['records', survey.used],
+    ['free ranges', survey.unused],
+  ] as const) {
+    if (set.overlap !== undefined)
+      add({ message: `two ${what} overlap at ${set.overlap.start}`, hostOffset: set.overlap.start });
   }
   for (const range of survey.unused.ranges()) {
     for (const both of survey.used.within(range.start, range.end)) {
-      add({ message: `bytes ${both.start} to ${both.end} of the file are listed as free but in use`, hostOffset: both.start });
+      add({
+        message: `bytes ${both.start} to ${both.end} of the file are listed as free but in use`,
+        hostOffset: both.start,
+      });
     }
   }
   for (const set of [survey.used, survey.unused]) {
     for (const range of set.ranges()) {
-      if (range.start < RECORDS_OFFSET || range.end > end) add({ message: `bytes ${range.start} to ${range.end} lie outside the container's records`, hostOffset: range.start });
-      else if (set === survey.used && range.end > size) add({ message: `bytes ${Math.max(range.start, size)} to ${range.end} of the file are missing: it was cut`, hostOffset: Math.max(range.start, size) });
+      if (range.start < RECORDS_OFFSET || range.end > end)
+        add({
+          message: `bytes ${range.start} to ${range.end} lie outside the container's records`,
+          hostOffset: range.start,
+        });
+      else if (set === survey.used && range.end > size)
+        add({
+          message: `bytes ${Math.max(range.start, size)} to ${range.end} of the file are missing: it was cut`,
+          hostOffset: Math.max(range.start, size),
+        });
     }
   }
   if (isDamaged) return 0;
   if (survey.freeBySize !== container.header.space.freeBytes) {
-    add({ message: `the header counts ${container.header.space.freeBytes} free bytes, they are listed by length as ${survey.freeBySize}` });
+    add({
+      message: `the header counts ${container.header.space.freeBytes} free bytes, they are listed by length as ${survey.freeBySize}`,
+    });
   }
   if (unusedBytes !== listedBytes) {
     add({ message: `the header counts ${listedBytes} free bytes, the space trees list ${unusedBytes}` });
@@ -177,16 +237,22 @@ function checkVersions(container: Container, add: (finding: CheckFinding) => voi
     const { number, parent, sizeBytes, map } = version;
     const end = new ExtentMap(container.pages, map).endBlock();
     if (number >= versions.next) add({ message: `version ${number} is above the header's counter`, version: number });
-    if (parent !== null && (parent >= number || versions.get(parent) === undefined)) add({ message: `version ${number} has the parent ${parent}, which is not there`, version: number });
-    if (end > Math.ceil(sizeBytes / container.blockBytes)) add({ message: `version ${number} maps blocks behind its end`, version: number });
+    if (parent !== null && (parent >= number || versions.get(parent) === undefined))
+      add({ message: `version ${number} has the parent ${parent}, which is not there`, version: number });
+    if (end > Math.ceil(sizeBytes / container.blockBytes))
+      add({ message: `version ${number} maps blocks behind its end`, version: number });
     const found = versions.withIdPrefix(Buffer.from(version.id).toString('hex'), 2);
-    if (found.length !== 1 || found[0] !== number) add({ message: `version ${number} is not found by its id`, version: number });
-    if (parent !== null && !versions.childrenOf(parent).includes(number)) add({ message: `version ${number} is not listed as a child of version ${parent}`, version: number });
+    if (found.length !== 1 || found[0] !== number)
+      add({ message: `version ${number} is not found by its id`, version: number });
+    if (parent !== null && !versions.childrenOf(parent).includes(number))
+      add({ message: `version ${number} is not listed as a child of version ${parent}`, version: number });
   }
   for (const ref of refs.all()) {
-    if (versions.get(ref.version) === undefined) add({ message: `${ref.kind} '${ref.name}' names version ${ref.version}, which is not there` });
-    else if (!refs.of(ref.version).some((other) => other.name === ref.name)) add({ message: `${ref.kind} '${ref.name}' is not listed with version ${ref.version}` });
+    if (versions.get(ref.version) === undefined)
+      add({ message: `${ref.kind} '${ref.name}' names version ${ref.version}, which is not there` });
+    else if (!refs.of(ref.version).some((other) => other.name === ref.name))
+      add({ message: `${ref.kind} '${ref.name}' is not listed with version ${ref.version}` });
   }
-  if (head.version !== null && versions.get(head.version) === undefined) add({ message: `HEAD names version ${head.version}, which is not there` });
+  if (head.version !== null && versions.get(head.version) === undefined)
+    add({ message: `HEAD names version ${head.version}, which is not there` });
 }
-

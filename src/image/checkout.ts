@@ -7,7 +7,9 @@ import type { Container } from './container.ts';
 /** Refuses when the working state holds changes that no version has. */
 export function refuseDirty(container: Container, what: string): void {
   if (!isDirty(container)) return;
-  throw new VsimgError('refused', `${what} would drop uncommitted changes`, { hint: "commit them first with 'vsimg commit', or give --force" });
+  throw new VsimgError('refused', `${what} would drop uncommitted changes`, {
+    hint: "commit them first with 'vsimg commit', or give --force",
+  });
 }
 
 export interface CheckoutPlan {
@@ -19,11 +21,19 @@ export interface CheckoutPlan {
 }
 
 /** Errors: 'usage' for a bad name, 'exists' when the new branch's name is taken. */
-export function planCheckout(container: Container, rev: string, version: number, newBranch: string | undefined): CheckoutPlan {
+export function planCheckout(
+  container: Container,
+  rev: string,
+  version: number,
+  newBranch: string | undefined,
+): CheckoutPlan {
   if (newBranch !== undefined) {
     checkRefName(newBranch);
     const taken = container.refs.get(newBranch);
-    if (taken !== undefined) throw new VsimgError('exists', `${taken.kind} '${newBranch}' exists already, at version ${taken.version}`, { hint: 'choose another name' });
+    if (taken !== undefined)
+      throw new VsimgError('exists', `${taken.kind} '${newBranch}' exists already, at version ${taken.version}`, {
+        hint: 'choose another name',
+      });
     return { version, branch: newBranch, isNewBranch: true };
   }
   const ref = container.refs.get(rev);
@@ -40,7 +50,8 @@ export function checkOut(container: Container, plan: CheckoutPlan): void {
   // Whatever is written so far may belong to a version now.
   container.sharedGeneration = container.generation;
   container.head = { branch: plan.branch, version: plan.version };
-  if (plan.isNewBranch && plan.branch !== null) container.refs.set({ name: plan.branch, kind: 'branch', version: plan.version });
+  if (plan.isNewBranch && plan.branch !== null)
+    container.refs.set({ name: plan.branch, kind: 'branch', version: plan.version });
 }
 
 /** Gives up the pages and blocks that only the working state has. */

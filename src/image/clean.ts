@@ -3,7 +3,7 @@ import { numberInKey, numberKey } from '../format/record-page.ts';
 import type { Segment } from '../log/tables.ts';
 import { records } from '../map/records.ts';
 import type { Container } from './container.ts';
-import { readLog } from './view.ts';
+import { readLog, unlessCorrupt } from './view.ts';
 
 /** Dead young bytes that are always allowed: below this, cleaning would cost more than it gives. */
 const ALLOWED_BYTES = 16 * 1024 * 1024;
@@ -49,11 +49,16 @@ async function moveLiveBlocks(container: Container, segment: Segment): Promise<v
     );
     for (const extent of live) {
       const bytes = new Uint8Array(extent.length * blockBytes);
-      readLog(container, extent.log, bytes, extent.start);
+      // What is damaged stays where it is: it must not stop what is being published.
+      if (unlessCorrupt(() => readLog(container, extent.log, bytes, extent.start) ?? true) === undefined) continue;
       log.noteDead(extent.log, extent.length);
       for (let at = 0; at < extent.length; ) {
         const count = Math.min(extent.length - at, await log.room());
-        map.set(extent.start + at, count, log.append(extent.start + at, bytes.subarray(at * blockBytes, (at + count) * blockBytes)));
+        map.set(
+          extent.start + at,
+          count,
+          log.append(extent.start + at, bytes.subarray(at * blockBytes, (at + count) * blockBytes)),
+        );
         at += count;
       }
     }

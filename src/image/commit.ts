@@ -34,7 +34,9 @@ export function isDirty(container: Container): boolean {
 export async function commitWorking(container: Container, options: CommitOptions): Promise<number> {
   checkCommit(container, options);
   if (options.allowEmpty !== true && container.head.version !== null && !isDirty(container)) {
-    throw new VsimgError('refused', 'nothing to commit: the working state equals the version checked out', { hint: 'give --allow-empty to make a version all the same' });
+    throw new VsimgError('refused', 'nothing to commit: the working state equals the version checked out', {
+      hint: 'give --allow-empty to make a version all the same',
+    });
   }
   container.begin();
   let made = 0;
@@ -47,13 +49,18 @@ export async function commitWorking(container: Container, options: CommitOptions
 }
 
 export function checkCommit(container: Container, options: CommitOptions): void {
-  if (Buffer.byteLength(options.message, 'utf8') > MAX_MESSAGE_BYTES) throw new VsimgError('usage', `the message is longer than ${MAX_MESSAGE_BYTES} bytes`);
+  if (Buffer.byteLength(options.message, 'utf8') > MAX_MESSAGE_BYTES)
+    throw new VsimgError('usage', `the message is longer than ${MAX_MESSAGE_BYTES} bytes`);
   if (/\p{Surrogate}/u.test(options.message)) throw new VsimgError('usage', 'the message is not valid Unicode');
-  if (!Number.isSafeInteger(options.timeSeconds) || options.timeSeconds < 0) throw new VsimgError('usage', `time ${options.timeSeconds} is not a number of seconds since 1970`);
+  if (!Number.isSafeInteger(options.timeSeconds) || options.timeSeconds < 0)
+    throw new VsimgError('usage', `time ${options.timeSeconds} is not a number of seconds since 1970`);
   if (options.tag === undefined) return;
   checkRefName(options.tag);
   const taken = container.refs.get(options.tag);
-  if (taken !== undefined) throw new VsimgError('exists', `${taken.kind} '${options.tag}' exists already, at version ${taken.version}`, { hint: 'choose another name, or delete it first' });
+  if (taken !== undefined)
+    throw new VsimgError('exists', `${taken.kind} '${options.tag}' exists already, at version ${taken.version}`, {
+      hint: 'choose another name, or delete it first',
+    });
 }
 
 function addVersion(container: Container, options: CommitOptions, map: TreeRoot): number {
@@ -79,7 +86,10 @@ function addVersion(container: Container, options: CommitOptions, map: TreeRoot)
  * BLAKE3, cut to 16 bytes, over: parent id, number, size, time, message, and for every range that differs
  * from the parent its place and the raw hashes of the chunks that hold it. Never over places in the file.
  */
-function versionId(container: Container, record: { parent: number | null; sizeBytes: number; timeSeconds: number; message: string }): Uint8Array {
+function versionId(
+  container: Container,
+  record: { parent: number | null; sizeBytes: number; timeSeconds: number; message: string },
+): Uint8Array {
   const hasher = createHasher();
   const writer = new ByteWriter();
   const parent = record.parent === null ? undefined : container.versions.need(record.parent);

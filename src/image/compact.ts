@@ -7,13 +7,14 @@ import { extentLayout } from '../map/layouts.ts';
 import { loosenTree, type Mover, moveTree } from '../map/walk.ts';
 import type { Container } from './container.ts';
 import { surveyContainer } from './survey.ts';
+import { unlessCorrupt } from './view.ts';
 
 const MAX_ROUNDS = 4;
 /**
  * What may stay behind the used bytes: the reserve, the pages the last publications gave up, and holes too
  * small for anything. Moving records for less than that would write more than it gives back.
  */
-const SLACK_BYTES = 64 * 1024;
+const SLACK_BYTES = 16 * 1024;
 const SLACK_SHARE = 0.01;
 
 /** Moves what lies at the end of the file into free space before it, and cuts the file. */
@@ -25,13 +26,19 @@ export async function compactTail(container: Container): Promise<void> {
     const segments: Segment[] = [];
     const survey = surveyContainer(container, { segment: (segment) => segments.push(segment) });
     const limit = RECORDS_OFFSET + survey.used.totalBytes;
-    if (endBefore <= limit + Math.max(SLACK_BYTES, limit * SLACK_SHARE) || container.header.space.freeBytes === 0) break;
+    if (endBefore <= limit + Math.max(SLACK_BYTES, limit * SLACK_SHARE) || container.header.space.freeBytes === 0)
+      break;
     container.begin();
     // The reserve would only stand in the way.
     container.space.emptyReserve();
     moveSegments(container, segments, limit);
     moveMaps(container, limit);
-    for (const tree of [...Object.values(container.trees), container.space.free, container.space.bySize, container.space.pending]) {
+    for (const tree of [
+      ...Object.values(container.trees),
+      container.space.free,
+      container.space.bySize,
+      container.space.pending,
+    ]) {
       loosenTree(tree, (ref) => ref.place + ref.lengthBytes > limit);
     }
     container.space.fillReserve();
@@ -70,16 +77,22 @@ function moveSegments(container: Container, segments: readonly Segment[], limit:
     const chunks = table.chunks.map((chunk): Chunk | SealedChunk | undefined => {
       if (chunk === undefined || chunk.place + chunk.storedBytes <= limit) return chunk;
       // Lower is better, even where the chunk does not fit below the limit.
-      const place = space.allocateBelow(chunk.storedBytes, chunk.place);
-      if (place === undefined) return chunk;
+      const stored = unlessCorrupt(() => reader.storedBytes(chunk));
+      const place = stored === undefined ? undefined : space.allocateBelow(chunk.storedBytes, chunk.place);
+      if (place === undefined || stored === undefined) return chunk;
       isMoved = true;
-      const moved = { chunk, stored: reader.storedBytes(chunk) };
+      const moved = { chunk, stored };
       places.set(moved, place);
       return moved;
     });
     if (!isMoved) continue;
     const queue = [...places.values()];
-    log.rewrite(segment, chunks, (lengthBytes) => queue.shift() ?? space.allocateBelow(lengthBytes, limit) ?? space.allocate(lengthBytes, 'lasting'));
+    log.rewrite(
+      segment,
+      chunks,
+      (lengthBytes) =>
+        queue.shift() ?? space.allocateBelow(lengthBytes, limit) ?? space.allocate(lengthBytes, 'lasting'),
+    );
   }
 }
 
@@ -88,7 +101,8 @@ function moveMaps(container: Container, limit: number): void {
   const old: PageRef[] = [];
   const mover: Mover = {
     moved: new Map(),
-    placeFor: (ref) => (ref.place + ref.lengthBytes > limit ? space.allocateBelow(ref.lengthBytes, ref.place) : undefined),
+    placeFor: (ref) =>
+      ref.place + ref.lengthBytes > limit ? space.allocateBelow(ref.lengthBytes, ref.place) : undefined,
     placeAnywhere: (lengthBytes) => space.allocateBelow(lengthBytes, limit) ?? space.allocate(lengthBytes, 'lasting'),
     write: (bytes, place) => storage.write(bytes, place),
     gaveUp: (ref) => old.push(ref),

@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { VsimgError } from '../errors.ts';
-import { NO_FEATURES, type Header, TREE_NAMES, type TreeName, unknownReadOnlyFeature } from '../format/header.ts';
-import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MIN_BLOCK_BYTES, RECORDS_OFFSET, SLOT_A_OFFSET, SLOT_B_OFFSET, SLOT_BYTES } from '../format/layout.ts';
+import { type Header, NO_FEATURES, TREE_NAMES, type TreeName, unknownReadOnlyFeature } from '../format/header.ts';
+import {
+  DEFAULT_BLOCK_BYTES,
+  MAX_BLOCK_BYTES,
+  MIN_BLOCK_BYTES,
+  RECORDS_OFFSET,
+  SLOT_A_OFFSET,
+  SLOT_B_OFFSET,
+  SLOT_BYTES,
+} from '../format/layout.ts';
 import type { TreeRoot } from '../format/page.ts';
 import { encodeSlot, readSlots, type Slots } from '../format/slot.ts';
 import { LogReader } from '../log/reader.ts';
@@ -76,13 +84,28 @@ export class Container {
     this.generation = slots.generation;
     this.staleSlot = slots.staleSlot;
     this.pages = new PageStore(storage);
-    const open = (name: TreeName): RecordTree => new PersistentTree(recordLayout(TREE_TITLES[name]), this.pages, header.trees[name]);
-    this.trees = { versions: open('versions'), ids: open('ids'), children: open('children'), refs: open('refs'), marks: open('marks'), log: open('log') };
+    const open = (name: TreeName): RecordTree =>
+      new PersistentTree(recordLayout(TREE_TITLES[name]), this.pages, header.trees[name]);
+    this.trees = {
+      versions: open('versions'),
+      ids: open('ids'),
+      children: open('children'),
+      refs: open('refs'),
+      marks: open('marks'),
+      log: open('log'),
+    };
     this.space = new Space(this.pages, header.space);
     this.tables = new SegmentTables(storage, this.trees.log, header.blockBytes);
     this.reader = new LogReader(storage, this.tables, header.blockBytes);
     this.log = new LogWriter(
-      { storage, index: this.trees.log, tables: this.tables, space: this.space, blockBytes: header.blockBytes, compression: header.compression },
+      {
+        storage,
+        index: this.trees.log,
+        tables: this.tables,
+        space: this.space,
+        blockBytes: header.blockBytes,
+        compression: header.compression,
+      },
       header.log,
     );
     this.versions = new VersionTable(this.trees, { next: header.nextVersion, count: header.versionCount });
@@ -100,7 +123,9 @@ export class Container {
     const slots = readBothSlots(storage);
     const unknown = storage.readOnly ? undefined : unknownReadOnlyFeature(slots.header);
     if (unknown !== undefined) {
-      throw new VsimgError('unsupported', `${storage.name}: writing it needs the feature '${unknown}'`, { hint: 'use a newer vsimg; reading works' });
+      throw new VsimgError('unsupported', `${storage.name}: writing it needs the feature '${unknown}'`, {
+        hint: 'use a newer vsimg; reading works',
+      });
     }
     return new Container(storage.readOnly ? storage : new FailStopStorage(storage), slots, options);
   }
@@ -108,8 +133,16 @@ export class Container {
   /** Makes an empty container on an empty storage and opens it. Errors: 'usage' for impossible sizes. */
   static create(storage: Storage, create: CreateOptions, options: ContainerOptions = {}): Container {
     const blockBytes = create.blockSizeBytes ?? DEFAULT_BLOCK_BYTES;
-    if (!Number.isSafeInteger(blockBytes) || blockBytes < MIN_BLOCK_BYTES || blockBytes > MAX_BLOCK_BYTES || (blockBytes & (blockBytes - 1)) !== 0) {
-      throw new VsimgError('usage', `block size ${blockBytes} is not a power of two from ${MIN_BLOCK_BYTES} to ${MAX_BLOCK_BYTES}`);
+    if (
+      !Number.isSafeInteger(blockBytes) ||
+      blockBytes < MIN_BLOCK_BYTES ||
+      blockBytes > MAX_BLOCK_BYTES ||
+      (blockBytes & (blockBytes - 1)) !== 0
+    ) {
+      throw new VsimgError(
+        'usage',
+        `block size ${blockBytes} is not a power of two from ${MIN_BLOCK_BYTES} to ${MAX_BLOCK_BYTES}`,
+      );
     }
     checkSize(create.sizeBytes);
     const header: Header = {
@@ -124,7 +157,15 @@ export class Container {
       working: { sizeBytes: create.sizeBytes, map: null, sharedGeneration: 0 },
       log: { next: 0, youngMark: 0, dataBytes: 0, deadBlocks: 0 },
       trees: { versions: null, ids: null, children: null, refs: null, marks: null, log: null },
-      space: { free: null, bySize: null, pending: null, reserve: [], end: RECORDS_OFFSET, freeBytes: 0, pendingBytes: 0 },
+      space: {
+        free: null,
+        bySize: null,
+        pending: null,
+        reserve: [],
+        end: RECORDS_OFFSET,
+        freeBytes: 0,
+        pendingBytes: 0,
+      },
     };
     const slot = encodeSlot(1, header);
     storage.write(slot, SLOT_A_OFFSET);
@@ -193,7 +234,11 @@ export class Container {
       versionCount: this.versions.count,
       unreclaimed: this.unreclaimed,
       head: this.head,
-      working: { sizeBytes: this.workingSizeBytes, map, sharedGeneration: options.makeVersion === undefined ? this.sharedGeneration : generation },
+      working: {
+        sizeBytes: this.workingSizeBytes,
+        map,
+        sharedGeneration: options.makeVersion === undefined ? this.sharedGeneration : generation,
+      },
       log: this.log.state,
       trees,
       space: this.space.finish(generation, write),
@@ -205,7 +250,10 @@ export class Container {
     const slot = encodeSlot(generation, header);
     if (this.staleSlot !== undefined) {
       // The one good slot must never be the one that is written next.
-      this.storage.write(encodeSlot(this.generation, this.header), this.staleSlot === 'a' ? SLOT_A_OFFSET : SLOT_B_OFFSET);
+      this.storage.write(
+        encodeSlot(this.generation, this.header),
+        this.staleSlot === 'a' ? SLOT_A_OFFSET : SLOT_B_OFFSET,
+      );
       this.staleSlot = undefined;
     }
     this.sync();

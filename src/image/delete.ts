@@ -10,7 +10,9 @@ export function deleteVersions(container: Container, numbers: readonly number[])
     }
     const branch = refs.of(number).find((ref) => ref.kind === 'branch');
     if (branch !== undefined) {
-      throw new VsimgError('refused', `version ${number} is the newest of branch '${branch.name}'`, { hint: `delete the branch first with 'vsimg branch IMAGE -d ${branch.name}'` });
+      throw new VsimgError('refused', `version ${number} is the newest of branch '${branch.name}'`, {
+        hint: `delete the branch first with 'vsimg branch IMAGE -d ${branch.name}'`,
+      });
     }
   }
   container.begin();

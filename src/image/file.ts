@@ -23,17 +23,20 @@ const MAX_PIN_TRIES = 100;
 /** Opens the container at `path`. Errors: 'not-found', 'permission', 'locked', 'corrupt', 'unsupported', 'io'. */
 export async function openImageFile(path: string, options: OpenFileOptions): Promise<Image> {
   const locking = options.locking ?? 'on';
-  const storage = FileStorage.open(path, { mode: options.mode === 'write' ? 'write' : 'read', locking });
-  try {
-    if (options.mode === 'write') {
-      await lockForWriting(storage, options.waitSeconds ?? 0);
-      return new Image(Container.open(storage, writerOptions(storage)));
+  const deadline = Date.now() + (options.waitSeconds ?? 0) * 1000;
+  for (;;) {
+    const storage = FileStorage.open(path, { mode: options.mode === 'write' ? 'write' : 'read', locking });
+    try {
+      if (options.mode === 'read') return Image.reading(storage);
+      if (options.mode === 'read-long') return new Image(await openPinned(storage));
+      await lockForWriting(storage, deadline);
+      // While this process waited, the file may have been replaced: what is written to the old one is lost.
+      if (storage.isCurrent()) return new Image(Container.open(storage, writerOptions(storage)));
+      storage.close();
+    } catch (error) {
+      storage.close();
+      throw error;
     }
-    if (options.mode === 'read') return new Image(Container.open(storage));
-    return new Image(await openPinned(storage));
-  } catch (error) {
-    storage.close();
-    throw error;
   }
 }
 
@@ -44,7 +47,11 @@ export async function openImageFile(path: string, options: OpenFileOptions): Pro
 export async function createImageFile<T>(
   path: string,
   options: CreateOptions,
-  more: { readonly force?: boolean; readonly fill?: (image: Image) => Promise<T>; readonly locking?: 'on' | 'off' } = {},
+  more: {
+    readonly force?: boolean;
+    readonly fill?: (image: Image) => Promise<T>;
+    readonly locking?: 'on' | 'off';
+  } = {},
 ): Promise<T | undefined> {
   const locking = more.locking ?? 'on';
   const guard = more.force === true ? await lockExisting(path, locking) : undefined;
@@ -77,7 +84,7 @@ async function lockExisting(path: string, locking: 'on' | 'off'): Promise<FileSt
     throw error;
   }
   try {
-    await lockForWriting(storage, 0);
+    await lockForWriting(storage, Date.now());
     return storage;
   } catch (error) {
     storage.close();
@@ -85,11 +92,13 @@ async function lockExisting(path: string, locking: 'on' | 'off'): Promise<FileSt
   }
 }
 
-async function lockForWriting(storage: LockableStorage, waitSeconds: number): Promise<void> {
-  const deadline = Date.now() + waitSeconds * 1000;
+async function lockForWriting(storage: LockableStorage, deadline: number): Promise<void> {
   while (!storage.tryLock(WRITER_LOCK_OFFSET, 1, 'exclusive')) {
     if (Date.now() >= deadline) {
-      throw new VsimgError('locked', `${storage.name}: another process is writing it`, { path: storage.name, hint: 'try again later, or give --wait SECONDS' });
+      throw new VsimgError('locked', `${storage.name}: another process is writing it`, {
+        path: storage.name,
+        hint: 'try again later, or give --wait SECONDS',
+      });
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
   }
@@ -128,5 +137,8 @@ async function openPinned(storage: LockableStorage): Promise<Container> {
     }
     await new Promise((resolve) => setTimeout(resolve, attempt === 0 ? 0 : 1));
   }
-  throw new VsimgError('locked', `${storage.name}: a writer publishes faster than it can be read`, { path: storage.name, hint: 'try again' });
+  throw new VsimgError('locked', `${storage.name}: a writer publishes faster than it can be read`, {
+    path: storage.name,
+    hint: 'try again',
+  });
 }

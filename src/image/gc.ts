@@ -1,11 +1,15 @@
+import { corrupt } from '../errors.ts';
 import { type Chunk, CODEC, isPresent, presentBefore, presentCount } from '../format/chunk-table.ts';
 import { RECORDS_OFFSET } from '../format/layout.ts';
-import { sealChunk, type SealedChunk } from '../log/seal.ts';
+import { blake3 } from '../log/hash.ts';
+import { type SealedChunk, sealChunk } from '../log/seal.ts';
 import type { Segment } from '../log/tables.ts';
+import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
 import { compactTail } from './compact.ts';
 import type { Container } from './container.ts';
 import { type Survey, surveyContainer } from './survey.ts';
+import { unlessCorrupt } from './view.ts';
 
 export interface GcOptions {
   readonly dryRun?: boolean;
@@ -42,6 +46,7 @@ export async function collectGarbage(container: Container, options: GcOptions): 
     const fileBytesAfter = Math.min(fileBytesBefore, RECORDS_OFFSET + kept);
     return { dryRun: true, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
   }
+  refuseOverlaps(container, survey);
   const everything = survey.used;
   for (const range of survey.unused.ranges()) everything.add(range.start, range.end);
   const garbage = [...everything.gaps(RECORDS_OFFSET, container.header.space.end)];
@@ -50,8 +55,10 @@ export async function collectGarbage(container: Container, options: GcOptions): 
     container.begin();
     for (const { start, end } of garbage) container.space.release(start, end - start);
     let done = 0;
+    const giveTurn = turnGiver();
     for (const plan of plans) {
       await carryOut(container, plan);
+      await giveTurn();
       options.onProgress?.(++done, plans.length);
     }
     await container.publish();
@@ -61,16 +68,30 @@ export async function collectGarbage(container: Container, options: GcOptions): 
   return { dryRun: false, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
 }
 
+/** What is in use twice, or in use and listed as free, can not be given back without losing data. */
+function refuseOverlaps(container: Container, survey: Survey): void {
+  const both = [...survey.unused.ranges()].some(
+    (range) => survey.used.within(range.start, range.end).next().done !== true,
+  );
+  if (both || survey.used.overlap !== undefined)
+    throw corrupt(`${container.storage.name}: records overlap; gc would lose data`);
+}
+
 function planSegment(container: Container, survey: Survey, segment: Segment): SegmentPlan | undefined {
   const { entry, firstLog } = segment;
   let liveBlocks = 0;
   for (const range of survey.live.within(firstLog, firstLog + entry.blockCount)) liveBlocks += range.end - range.start;
   if (liveBlocks === entry.blockCount) return undefined;
   const table = container.tables.table(segment);
-  const chunks = table.chunks.map((chunk, index) => planChunk(survey, chunk, firstLog + index * container.reader.chunkBlocks));
+  const chunks = table.chunks.map((chunk, index) =>
+    planChunk(survey, chunk, firstLog + index * container.reader.chunkBlocks),
+  );
   const isDead = chunks.every((plan) => plan === 'drop');
   if (!isDead && chunks.every((plan, index) => plan === 'keep' || table.chunks[index] === undefined)) return undefined;
-  const freedBytes = chunks.reduce((total, plan, index) => total + freedBy(plan, table.chunks[index]), isDead ? entry.lengthBytes : 0);
+  const freedBytes = chunks.reduce(
+    (total, plan, index) => total + freedBy(plan, table.chunks[index]),
+    isDead ? entry.lengthBytes : 0,
+  );
   return { segment, chunks, isDead, freedBytes };
 }
 
@@ -108,15 +129,22 @@ async function carryOut(container: Container, plan: SegmentPlan): Promise<void> 
     const what = plan.chunks[index] as ChunkPlan;
     if (chunk === undefined || what === 'drop') chunks.push(undefined);
     else if (what === 'keep') chunks.push(chunk);
-    else chunks.push(await thinChunk(container, chunk, what.live, what.count));
+    else chunks.push((await thinChunk(container, chunk, what.live, what.count)) ?? chunk);
   }
   log.rewrite(plan.segment, chunks, (lengthBytes) => space.allocate(lengthBytes, 'lasting'));
 }
 
-/** The chunk with only the blocks whose bit is set in `live`. */
-async function thinChunk(container: Container, chunk: Chunk, live: Uint8Array, count: number): Promise<SealedChunk> {
+/** The chunk with only the blocks whose bit is set in `live`; undefined for one that is damaged, which must stay as it is for check to find. */
+async function thinChunk(
+  container: Container,
+  chunk: Chunk,
+  live: Uint8Array,
+  count: number,
+): Promise<SealedChunk | undefined> {
   const { blockBytes, reader, header } = container;
-  const raw = chunk.codec === CODEC.raw ? reader.storedBytes(chunk) : reader.decode(chunk);
+  const raw = unlessCorrupt(() => (chunk.codec === CODEC.raw ? reader.storedBytes(chunk) : reader.decode(chunk)));
+  // A new hash must not vouch for bytes that the old one denies.
+  if (raw === undefined || Buffer.compare(blake3(raw), chunk.hash) !== 0) return undefined;
   const packed = new Uint8Array(count * blockBytes);
   let at = 0;
   for (let block = 0; block < chunk.blockCount; block++) {
@@ -127,4 +155,3 @@ async function thinChunk(container: Container, chunk: Chunk, live: Uint8Array, c
   }
   return sealChunk(packed, chunk.blockCount, live, blockBytes, header.compression);
 }
-

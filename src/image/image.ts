@@ -2,33 +2,74 @@ import { VsimgError } from '../errors.ts';
 import { CHUNK_BYTES, FORMAT_VERSION, RECORDS_OFFSET, SLOT_BYTES } from '../format/layout.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import { unusedSpace } from '../space/space.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { DataSource, DataTarget, Piece } from '../storage/transfer.ts';
 import { checkRefName, type RefKind } from '../versions/refs.ts';
 import { resolveRevision } from '../versions/revision.ts';
 import { hex, type NumberedVersion } from '../versions/version-table.ts';
 import type {
-  CheckReport, CommitOptions, DiffRange, GcReport, HeadInfo, ImageInfo, OnProgress, Ref, VersionInfo, WriteReport,
+  CheckReport,
+  CommitOptions,
+  DiffRange,
+  GcReport,
+  HeadInfo,
+  ImageInfo,
+  OnProgress,
+  Ref,
+  VersionInfo,
+  WriteReport,
 } from './api.ts';
-import { checkContainer, type CheckOptions } from './check.ts';
+import { type CheckOptions, checkContainer } from './check.ts';
 import { checkOut, planCheckout, refuseDirty } from './checkout.ts';
 import { commitWorking, isDirty, workingView } from './commit.ts';
-import type { Container } from './container.ts';
+import { Container } from './container.ts';
 import { deleteVersions } from './delete.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
-import { type ExportReport, exportView, importSource, type ImportOptions } from './transfer.ts';
+import { type ExportReport, exportView, type ImportOptions, importSource } from './transfer.ts';
 import { type View, viewPieces } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
+
+const MAX_LOOKS = 20;
+/** Versions that are read at a time: a look must be short. */
+const VERSIONS_A_LOOK = 16;
 
 /**
  * One open container. `rev` is a revision as the user writes it (`3`, `v1.2`, `main`, `HEAD~2`, a unique
  * id prefix); null stands for the working state.
  */
 export class Image {
-  private readonly container: Container;
+  private container: Container;
+  /** Opens the container again, for an image that holds no lock. */
+  private readonly reopen: (() => Container) | undefined;
 
-  constructor(container: Container) {
+  constructor(container: Container, reopen?: () => Container) {
     this.container = container;
+    this.reopen = reopen;
+  }
+
+  /**
+   * An image for short looks, which takes no lock: a writer may use space again that it still reads. Then a
+   * checksum fails, a newer header is found, and the look is taken again.
+   */
+  static reading(storage: Storage): Image {
+    return new Image(Container.open(storage), () => Container.open(storage));
+  }
+
+  private look<T>(action: () => T): T {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return action();
+      } catch (error) {
+        const isOutdated =
+          error instanceof VsimgError &&
+          error.code === 'corrupt' &&
+          this.reopen !== undefined &&
+          this.container.isStale();
+        if (!isOutdated || attempt === MAX_LOOKS) throw error;
+        this.container = (this.reopen as () => Container)();
+      }
+    }
   }
 
   get path(): string {
@@ -41,6 +82,10 @@ export class Image {
   }
 
   info(): ImageInfo {
+    return this.look(() => this.describeImage());
+  }
+
+  private describeImage(): ImageInfo {
     const { header, generation, storage } = this.container;
     const { space, log } = header;
     const freeBytes = unusedSpace(space);
@@ -71,24 +116,42 @@ export class Image {
 
   /** Errors: 'not-found' (the hint names the nearest), 'usage' for an ambiguous prefix. */
   resolve(rev: string): number {
-    const { versions, refs, head } = this.container;
-    return resolveRevision(rev, { versions, refs, head: head.version });
+    return this.look(() => {
+      const { versions, refs, head } = this.container;
+      return resolveRevision(rev, { versions, refs, head: head.version });
+    });
   }
 
   version(rev: string | number): VersionInfo {
     const number = typeof rev === 'number' ? rev : this.resolve(rev);
-    const version = this.container.versions.get(number);
-    if (version === undefined) throw new VsimgError('not-found', `there is no version ${number}`, { hint: "'vsimg log' lists them" });
-    return this.describe(version);
+    return this.look(() => {
+      const version = this.container.versions.get(number);
+      if (version === undefined)
+        throw new VsimgError('not-found', `there is no version ${number}`, { hint: "'vsimg log' lists them" });
+      return this.describe(version);
+    });
   }
 
   /** Newest first; lazy, so a caller that stops early costs nothing more. */
   *versions(): IterableIterator<VersionInfo> {
     let next: number | null = null;
-    for (const version of this.container.versions.newestFirst()) {
-      yield this.describe(version, next);
+    for (;;) {
+      const page = this.look(() => this.versionsBelow(next));
+      yield* page;
+      if (page.length < VERSIONS_A_LOOK) return;
+      next = page[page.length - 1]?.number ?? null;
+    }
+  }
+
+  private versionsBelow(above: number | null): VersionInfo[] {
+    const page: VersionInfo[] = [];
+    let next = above;
+    for (const version of this.container.versions.newestFirst(above === null ? undefined : above - 1)) {
+      page.push(this.describe(version, next));
+      if (page.length === VERSIONS_A_LOOK) break;
       next = version.number;
     }
+    return page;
   }
 
   private describe(version: NumberedVersion, next?: number | null): VersionInfo {
@@ -113,7 +176,7 @@ export class Image {
 
   /** All tags and branches, sorted by name. */
   refs(): Ref[] {
-    return [...this.container.refs.all()];
+    return this.look(() => [...this.container.refs.all()]);
   }
 
   private view(rev: string | null): View {
@@ -123,7 +186,7 @@ export class Image {
   }
 
   sizeOf(rev: string | null): number {
-    return this.view(rev).sizeBytes;
+    return this.look(() => this.view(rev).sizeBytes);
   }
 
   /** Data and holes of `[start, end)` in order; data at most 1 MiB a piece, valid until the next is asked for. */
@@ -184,7 +247,11 @@ export class Image {
       });
     }
     if (kind === 'branch' && head.branch === name && head.version !== version) {
-      throw new VsimgError('refused', `branch '${name}' is checked out: moving it would leave the working state behind`, { hint: 'check out another branch first' });
+      throw new VsimgError(
+        'refused',
+        `branch '${name}' is checked out: moving it would leave the working state behind`,
+        { hint: 'check out another branch first' },
+      );
     }
     this.container.begin();
     refs.set({ name, kind, version });
@@ -197,9 +264,12 @@ export class Image {
     const { refs, head } = this.container;
     const ref = refs.get(name);
     if (ref?.kind !== kind) {
-      throw new VsimgError('not-found', `there is no ${kind} '${name}'`, { hint: ref === undefined ? `'vsimg ${kind}' lists them` : `'${name}' is a ${ref.kind}` });
+      throw new VsimgError('not-found', `there is no ${kind} '${name}'`, {
+        hint: ref === undefined ? `'vsimg ${kind}' lists them` : `'${name}' is a ${ref.kind}`,
+      });
     }
-    if (kind === 'branch' && head.branch === name) throw new VsimgError('refused', `branch '${name}' is checked out`, { hint: 'check out another one first' });
+    if (kind === 'branch' && head.branch === name)
+      throw new VsimgError('refused', `branch '${name}' is checked out`, { hint: 'check out another one first' });
     this.container.begin();
     refs.remove(ref);
     await this.container.publish();
@@ -226,12 +296,19 @@ export class Image {
   }
 
   /** Makes the working state equal to `source`, its size too, and commits it. Errors: 'refused' for uncommitted changes. */
-  async importFrom(source: DataSource, options: ImportOptions): Promise<{ readonly version: VersionInfo; readonly report: WriteReport }> {
+  async importFrom(
+    source: DataSource,
+    options: ImportOptions,
+  ): Promise<{ readonly version: VersionInfo; readonly report: WriteReport }> {
     const { number, report } = await importSource(this.container, source, options);
     return { version: this.version(number), report };
   }
 
-  exportTo(rev: string | null, target: DataTarget, options: { readonly onProgress?: OnProgress } = {}): Promise<ExportReport> {
+  exportTo(
+    rev: string | null,
+    target: DataTarget,
+    options: { readonly onProgress?: OnProgress } = {},
+  ): Promise<ExportReport> {
     return exportView(this.container, this.view(rev), target, options);
   }
 }

@@ -36,7 +36,9 @@ export class RangeSet {
 
   private join(): void {
     if (this.sorted === this.count) return;
-    const order = Array.from({ length: this.count }, (_, index) => index).sort((a, b) => (this.starts[a] as number) - (this.starts[b] as number));
+    const order = Array.from({ length: this.count }, (_, index) => index).sort(
+      (a, b) => (this.starts[a] as number) - (this.starts[b] as number),
+    );
     const starts = new Float64Array(this.starts.length);
     const ends = new Float64Array(this.ends.length);
     let count = 0;
@@ -61,7 +63,8 @@ export class RangeSet {
   /** Apart from each other, ascending. */
   *ranges(): Generator<HostRange> {
     this.join();
-    for (let index = 0; index < this.count; index++) yield { start: this.starts[index] as number, end: this.ends[index] as number };
+    for (let index = 0; index < this.count; index++)
+      yield { start: this.starts[index] as number, end: this.ends[index] as number };
   }
 
   /** The parts of `[start, end)` that are in the set. */
@@ -92,7 +95,8 @@ export class RangeSet {
   get totalBytes(): number {
     this.join();
     let total = 0;
-    for (let index = 0; index < this.count; index++) total += (this.ends[index] as number) - (this.starts[index] as number);
+    for (let index = 0; index < this.count; index++)
+      total += (this.ends[index] as number) - (this.starts[index] as number);
     return total;
   }
 }

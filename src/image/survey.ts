@@ -1,13 +1,21 @@
 import { type ChunkTable, decodeSegmentEntry, isPresent } from '../format/chunk-table.ts';
-import { EXTENT_KIND, extentCount, extentEnd, extentKind, extentLength, extentLog, type Extents } from '../format/extent-page.ts';
+import {
+  EXTENT_KIND,
+  type Extents,
+  extentCount,
+  extentEnd,
+  extentKind,
+  extentLength,
+  extentLog,
+} from '../format/extent-page.ts';
 import { TREE_NAMES } from '../format/header.ts';
 import type { PageRef, TreeRoot } from '../format/page.ts';
 import { numberInKey, type Records } from '../format/record-page.ts';
+import { decodeVersion, type VersionRecord } from '../format/version-record.ts';
 import type { Segment } from '../log/tables.ts';
 import { extentLayout, spaceLayout } from '../map/layouts.ts';
 import { walkTree } from '../map/walk.ts';
 import { rangeOfRecord } from '../space/space.ts';
-import { decodeVersion, type VersionRecord } from '../format/version-record.ts';
 import type { Container } from './container.ts';
 import { RangeSet } from './ranges.ts';
 
@@ -48,7 +56,16 @@ export interface DamagePlace {
 
 /** Walks every page and every chunk table once. Errors: 'corrupt' unless the visitor takes damage. */
 export function surveyContainer(container: Container, visitor: SurveyVisitor = {}): Survey {
-  const survey: Survey = { used: new RangeSet(), unused: new RangeSet(), live: new RangeSet(), held: new RangeSet(), freeBySize: 0, pages: 0, segments: 0, versions: 0 };
+  const survey: Survey = {
+    used: new RangeSet(),
+    unused: new RangeSet(),
+    live: new RangeSet(),
+    held: new RangeSet(),
+    freeBySize: 0,
+    pages: 0,
+    segments: 0,
+    versions: 0,
+  };
   const { header, pages } = container;
   const seen = new Set<number>();
   const page = (ref: PageRef): boolean => {
@@ -59,7 +76,10 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
     return true;
   };
   const guard = (action: () => void, where: DamagePlace = {}): void => {
-    if (visitor.damage === undefined) return action();
+    if (visitor.damage === undefined) {
+      action();
+      return;
+    }
     try {
       action();
     } catch (error) {
@@ -73,7 +93,11 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
         ? {}
         : {
             damage: (error: unknown, from: unknown, to: unknown) =>
-              visitor.damage?.(error, { owner, ...(typeof from === 'number' ? { from } : {}), ...(typeof to === 'number' ? { to } : {}) }),
+              visitor.damage?.(error, {
+                owner,
+                ...(typeof from === 'number' ? { from } : {}),
+                ...(typeof to === 'number' ? { to } : {}),
+              }),
           };
     walkTree(extentLayout, pages, root, {
       page,
@@ -135,8 +159,17 @@ export function endOfLeaf(leaf: Extents): number {
   return extentEnd(leaf, extentCount(leaf) - 1);
 }
 
-function visitSegment(container: Container, survey: Survey, leaf: Records, index: number, visitor: SurveyVisitor): void {
-  const segment: Segment = { firstLog: numberInKey(leaf.keys[index] as string), entry: decodeSegmentEntry(leaf.values[index] as Uint8Array) };
+function visitSegment(
+  container: Container,
+  survey: Survey,
+  leaf: Records,
+  index: number,
+  visitor: SurveyVisitor,
+): void {
+  const segment: Segment = {
+    firstLog: numberInKey(leaf.keys[index] as string),
+    entry: decodeSegmentEntry(leaf.values[index] as Uint8Array),
+  };
   const { entry, firstLog } = segment;
   survey.used.add(entry.place, entry.place + entry.lengthBytes);
   const table = container.tables.table(segment);
@@ -150,7 +183,9 @@ function visitSegment(container: Container, survey: Survey, leaf: Records, index
     }
     survey.used.add(chunk.place, chunk.place + chunk.storedBytes);
     if (chunk.present === undefined) survey.held.add(first, first + blockCount);
-    else for (let block = 0; block < blockCount; block++) if (isPresent(chunk, block)) survey.held.add(first + block, first + block + 1);
+    else
+      for (let block = 0; block < blockCount; block++)
+        if (isPresent(chunk, block)) survey.held.add(first + block, first + block + 1);
     first += blockCount;
   }
   visitor.segment?.(segment, table);

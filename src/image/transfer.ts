@@ -17,7 +17,11 @@ export interface ImportOptions extends CommitOptions {
 }
 
 /** Makes the working state equal to `source`, its size too, and commits it. */
-export async function importSource(container: Container, source: DataSource, options: ImportOptions): Promise<{ number: number; report: WriteReport }> {
+export async function importSource(
+  container: Container,
+  source: DataSource,
+  options: ImportOptions,
+): Promise<{ number: number; report: WriteReport }> {
   checkCommit(container, options);
   refuseDirty(container, 'importing');
   container.begin();
@@ -36,7 +40,10 @@ export async function importSource(container: Container, source: DataSource, opt
     }
     options.onProgress?.(done, total);
   }
-  if (total !== undefined && done !== total) throw new VsimgError('io', `the source ended at byte ${done} of ${total}`, { hint: 'it may have been changed while it was read: import it again' });
+  if (total !== undefined && done !== total)
+    throw new VsimgError('io', `the source ended at byte ${done} of ${total}`, {
+      hint: 'it may have been changed while it was read: import it again',
+    });
   if (total === undefined) await resizeWorking(container, done);
   const number = await commitWorking(container, { ...options, allowEmpty: true });
   return { number, report };
@@ -48,7 +55,12 @@ export interface ExportReport {
 }
 
 /** Hands every byte of a state to `target`, which is finished, or aborted when anything fails. */
-export async function exportView(container: Container, view: View, target: DataTarget, options: { readonly onProgress?: OnProgress }): Promise<ExportReport> {
+export async function exportView(
+  container: Container,
+  view: View,
+  target: DataTarget,
+  options: { readonly onProgress?: OnProgress },
+): Promise<ExportReport> {
   let dataBytes = 0;
   try {
     for (const piece of viewPieces(container, view, 0, view.sizeBytes)) {

@@ -18,7 +18,20 @@ export function checkRange(start: number, end: number, sizeBytes: number): void 
     throw new VsimgError('usage', `bytes ${start} to ${end} are not a range`);
   }
   if (end > sizeBytes) {
-    throw new VsimgError('refused', `bytes ${start} to ${end} reach beyond the end of the disk at ${sizeBytes}`, { guestOffset: start, hint: 'give a smaller offset or length' });
+    throw new VsimgError('refused', `bytes ${start} to ${end} reach beyond the end of the disk at ${sizeBytes}`, {
+      guestOffset: start,
+      hint: 'give a smaller offset or length',
+    });
+  }
+}
+
+/** What `action` gives, or undefined if the container is damaged there. */
+export function unlessCorrupt<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof VsimgError && error.code === 'corrupt') return undefined;
+    throw error;
   }
 }
 
@@ -34,10 +47,14 @@ export function readBlocks(container: Container, map: ExtentMap, startBlock: num
 function readRun(container: Container, run: Run, into: Uint8Array): void {
   if (run.kind === EXTENT_KIND.lost) {
     const guestOffset = run.start * container.blockBytes;
-    throw new VsimgError('corrupt', `${container.storage.name}: bytes ${guestOffset} to ${guestOffset + into.length} of the disk were lost and never written again`, {
-      guestOffset,
-      hint: 'read another version, or write them again',
-    });
+    throw new VsimgError(
+      'corrupt',
+      `${container.storage.name}: bytes ${guestOffset} to ${guestOffset + into.length} of the disk were lost and never written again`,
+      {
+        guestOffset,
+        hint: 'read another version, or write them again',
+      },
+    );
   }
   if (run.log === undefined) into.fill(0);
   else readLog(container, run.log, into, run.start);
@@ -63,11 +80,15 @@ export function readLog(container: Container, log: number, into: Uint8Array, gue
   } catch (error) {
     if (!(error instanceof VsimgError) || error.code !== 'corrupt' || error.guestOffset !== undefined) throw error;
     const guestOffset = guestBlock * blockBytes;
-    throw new VsimgError('corrupt', `${container.storage.name}: bytes ${guestOffset} to ${guestOffset + into.length} of the disk are unreadable: ${error.message}`, {
-      ...(error.hostOffset === undefined ? {} : { hostOffset: error.hostOffset }),
-      guestOffset,
-      hint: error.hint ?? "run 'vsimg check'",
-    });
+    throw new VsimgError(
+      'corrupt',
+      `${container.storage.name}: bytes ${guestOffset} to ${guestOffset + into.length} of the disk are unreadable: ${error.message}`,
+      {
+        ...(error.hostOffset === undefined ? {} : { hostOffset: error.hostOffset }),
+        guestOffset,
+        hint: error.hint ?? "run 'vsimg check'",
+      },
+    );
   }
 }
 
@@ -88,7 +109,11 @@ export function* viewPieces(container: Container, view: View, start: number, end
     if (run.log === undefined && run.kind !== EXTENT_KIND.lost) {
       if (filled > 0) yield cut();
       filled = 0;
-      yield { kind: 'hole', start: Math.max(start, run.start * blockBytes), end: Math.min(end, (run.start + run.length) * blockBytes) };
+      yield {
+        kind: 'hole',
+        start: Math.max(start, run.start * blockBytes),
+        end: Math.min(end, (run.start + run.length) * blockBytes),
+      };
       continue;
     }
     for (let done = 0; done < run.length; ) {
@@ -101,7 +126,11 @@ export function* viewPieces(container: Container, view: View, start: number, end
       const room = (PIECE_BYTES - ((from + filled) % PIECE_BYTES)) / blockBytes;
       const count = Math.min(run.length - done, Math.max(1, Math.floor(room)));
       const log = run.log === undefined ? undefined : run.log + done;
-      readRun(container, { start: run.start + done, length: count, log, kind: run.kind }, buffer.subarray(filled, filled + count * blockBytes));
+      readRun(
+        container,
+        { start: run.start + done, length: count, log, kind: run.kind },
+        buffer.subarray(filled, filled + count * blockBytes),
+      );
       filled += count * blockBytes;
       done += count;
       if ((from + filled) % PIECE_BYTES === 0) {

@@ -1,7 +1,7 @@
 import { VsimgError } from '../errors.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
-import type { ChunkPart } from '../log/reader.ts';
 import { blake3 } from '../log/hash.ts';
+import type { ChunkPart } from '../log/reader.ts';
 import type { Run } from '../map/extent-map.ts';
 import { isZero } from '../storage/zero.ts';
 import type { WriteReport } from './api.ts';
@@ -33,12 +33,14 @@ export function addReports(a: WriteReport, b: WriteReport): WriteReport {
 export async function writeBytes(container: Container, guestOffset: number, bytes: Uint8Array): Promise<WriteReport> {
   checkRange(guestOffset, guestOffset + bytes.length, container.workingSizeBytes);
   if (bytes.length === 0) return NOTHING_WRITTEN;
-  container.begin();
   const { blockBytes } = container;
   const end = guestOffset + bytes.length;
   const firstWhole = Math.ceil(guestOffset / blockBytes);
   // The last block of the disk is whole when all of it that lies inside the disk is written.
-  const lastWhole = end === container.workingSizeBytes && guestOffset <= Math.floor(end / blockBytes) * blockBytes ? Math.ceil(end / blockBytes) : Math.floor(end / blockBytes);
+  const lastWhole =
+    end === container.workingSizeBytes && guestOffset <= Math.floor(end / blockBytes) * blockBytes
+      ? Math.ceil(end / blockBytes)
+      : Math.floor(end / blockBytes);
   let report: WriteReport = { ...NOTHING_WRITTEN, requestedBytes: bytes.length };
   const edge = async (block: number): Promise<void> => {
     const whole = new Uint8Array(blockBytes);
@@ -50,7 +52,10 @@ export async function writeBytes(container: Container, guestOffset: number, byte
   };
   if (guestOffset % blockBytes !== 0) await edge(firstWhole - 1);
   if (lastWhole > firstWhole) {
-    const middle = bytes.subarray(firstWhole * blockBytes - guestOffset, Math.min(bytes.length, lastWhole * blockBytes - guestOffset));
+    const middle = bytes.subarray(
+      firstWhole * blockBytes - guestOffset,
+      Math.min(bytes.length, lastWhole * blockBytes - guestOffset),
+    );
     const wholeBytes = middle.length - (middle.length % blockBytes);
     report = addReports(report, await writeBlocks(container, firstWhole, middle.subarray(0, wholeBytes)));
     if (wholeBytes < middle.length) {
@@ -68,7 +73,6 @@ export async function zeroBytes(container: Container, start: number, lengthBytes
   const end = start + lengthBytes;
   checkRange(start, end, container.workingSizeBytes);
   if (lengthBytes === 0) return NOTHING_WRITTEN;
-  container.begin();
   const { blockBytes } = container;
   const firstWhole = Math.ceil(start / blockBytes);
   const lastWhole = end === container.workingSizeBytes ? Math.ceil(end / blockBytes) : Math.floor(end / blockBytes);
@@ -84,6 +88,7 @@ export async function zeroBytes(container: Container, start: number, lengthBytes
 
 /** Makes blocks `[start, end)` of the working state a hole. */
 export function clearBlocks(container: Container, start: number, end: number): void {
+  if (container.map.extents(start, end).next().done === true) return;
   container.begin();
   noteDead(container, start, end);
   container.map.clear(start, end);
@@ -100,6 +105,7 @@ async function writeBlocks(container: Container, start: number, bytes: Uint8Arra
     totals[action] = (totals[action] as number) + to - from;
     if (action === CLEAR) clearBlocks(container, start + from, start + to);
     if (action === STORE) {
+      container.begin();
       noteDead(container, start + from, start + to);
       for (let at = from; at < to; ) {
         const count = Math.min(to - at, await log.room());
@@ -120,7 +126,8 @@ async function writeBlocks(container: Container, start: number, bytes: Uint8Arra
 function noteDead(container: Container, start: number, end: number): void {
   const { youngMark } = container.log.state;
   for (const extent of container.map.extents(start, end)) {
-    if (extent.kind === EXTENT_KIND.data && extent.log + extent.length > youngMark) container.log.noteDead(extent.log, extent.length);
+    if (extent.kind === EXTENT_KIND.data && extent.log + extent.length > youngMark)
+      container.log.noteDead(extent.log, extent.length);
   }
 }
 
@@ -131,11 +138,19 @@ function planBlocks(container: Container, start: number, bytes: Uint8Array): Uin
   for (const run of container.map.runs(start, start + actions.length)) {
     const first = run.start - start;
     if (run.kind === EXTENT_KIND.lost) {
-      for (let block = first; block < first + run.length; block++) actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? CLEAR : STORE;
+      for (let block = first; block < first + run.length; block++)
+        actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? CLEAR : STORE;
     } else if (run.log === undefined) {
-      for (let block = first; block < first + run.length; block++) actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? STAY_HOLE : STORE;
+      for (let block = first; block < first + run.length; block++)
+        actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? STAY_HOLE : STORE;
     } else {
-      planOverData(container, run, run.log, bytes.subarray(first * blockBytes, (first + run.length) * blockBytes), actions.subarray(first, first + run.length));
+      planOverData(
+        container,
+        run,
+        run.log,
+        bytes.subarray(first * blockBytes, (first + run.length) * blockBytes),
+        actions.subarray(first, first + run.length),
+      );
     }
   }
   return actions;
@@ -149,12 +164,16 @@ function blockOf(bytes: Uint8Array, block: number, blockBytes: number): Uint8Arr
 function planOverData(container: Container, run: Run, log: number, bytes: Uint8Array, actions: Uint8Array): void {
   const { blockBytes } = container;
   const fresh = (from: number, to: number): void => {
-    for (let block = from; block < to; block++) actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? CLEAR : STORE;
+    for (let block = from; block < to; block++)
+      actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? CLEAR : STORE;
   };
   let at = 0;
   while (at < run.length) {
     const segment = container.log.inMemory(log + at);
-    const count = Math.min(run.length - at, segment === undefined ? Math.max(1, container.log.firstInMemory - (log + at)) : segment.endLog - (log + at));
+    const count = Math.min(
+      run.length - at,
+      segment === undefined ? Math.max(1, container.log.firstInMemory - (log + at)) : segment.endLog - (log + at),
+    );
     if (segment !== undefined) {
       compareBlocks(container, run.start + at, log + at, bytes, actions, { from: at, to: at + count });
       at += count;
@@ -171,7 +190,7 @@ function planOverData(container: Container, run: Run, log: number, bytes: Uint8A
         at += part.count;
       }
     } catch (error) {
-      // What can not be read any more is written anew: that heals it.
+      // What can not be read any more is written anew, which heals it. (A whole chunk is compared by its hash and not read.)
       if (!(error instanceof VsimgError) || error.code !== 'corrupt') throw error;
       fresh(at, stop);
       at = stop;
@@ -186,7 +205,14 @@ function isSameChunk(part: ChunkPart, bytes: Uint8Array, blockBytes: number): bo
   return Buffer.compare(blake3(bytes), part.chunk.hash) === 0;
 }
 
-function compareBlocks(container: Container, guestBlock: number, log: number, bytes: Uint8Array, actions: Uint8Array, range: { readonly from: number; readonly to: number }): void {
+function compareBlocks(
+  container: Container,
+  guestBlock: number,
+  log: number,
+  bytes: Uint8Array,
+  actions: Uint8Array,
+  range: { readonly from: number; readonly to: number },
+): void {
   const { blockBytes } = container;
   const old = new Uint8Array((range.to - range.from) * blockBytes);
   readLog(container, log, old, guestBlock);

@@ -31,7 +31,9 @@ function load(): Zstd {
     return {
       compress: (bytes, level) =>
         new Promise((resolve, reject) => {
-          zstdCompress(bytes, { params: { [COMPRESSION_LEVEL]: level } }, (error, result) => (error === null ? resolve(result) : reject(error)));
+          zstdCompress(bytes, { params: { [COMPRESSION_LEVEL]: level } }, (error, result) =>
+            error === null ? resolve(result) : reject(error),
+          );
         }),
       decompress: (bytes, rawBytes) => zstdDecompressSync(bytes, { maxOutputLength: rawBytes }),
     };
@@ -55,7 +57,10 @@ function zstd(): Zstd {
     try {
       loaded = load();
     } catch (cause) {
-      throw new VsimgError('unsupported', 'zstd is not available on this machine', { hint: 'install vsimg with its native packages, or use Node 22.15 or later', cause });
+      throw new VsimgError('unsupported', 'zstd is not available on this machine', {
+        hint: 'install vsimg with its native packages, or use Node 22.15 or later',
+        cause,
+      });
     }
   }
   return loaded;
@@ -80,7 +85,8 @@ export function decompress(bytes: Uint8Array, rawBytes: number, place: number): 
     if (cause instanceof VsimgError) throw cause;
     throw corrupt(`chunk at ${place} can not be decompressed`, place);
   }
-  if (raw.length !== rawBytes) throw corrupt(`chunk at ${place} holds ${raw.length} bytes instead of ${rawBytes}`, place);
+  if (raw.length !== rawBytes)
+    throw corrupt(`chunk at ${place} holds ${raw.length} bytes instead of ${rawBytes}`, place);
   return raw;
 }
 

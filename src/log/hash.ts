@@ -12,7 +12,10 @@ function native(): Native {
     try {
       loaded = require('@napi-rs/blake-hash') as Native;
     } catch (cause) {
-      throw new VsimgError('unsupported', 'BLAKE3 is not available on this machine', { hint: 'install vsimg with its native packages', cause });
+      throw new VsimgError('unsupported', 'BLAKE3 is not available on this machine', {
+        hint: 'install vsimg with its native packages',
+        cause,
+      });
     }
   }
   return loaded;

@@ -1,6 +1,14 @@
 import { corrupt } from '../errors.ts';
 import { checksum } from '../format/checksum.ts';
-import { type Chunk, type ChunkTable, chunkBlocksOf, CODEC, isPresent, presentBefore, presentCount } from '../format/chunk-table.ts';
+import {
+  type Chunk,
+  type ChunkTable,
+  CODEC,
+  chunkBlocksOf,
+  isPresent,
+  presentBefore,
+  presentCount,
+} from '../format/chunk-table.ts';
 import type { Storage } from '../storage/storage.ts';
 import { decompress } from './codec.ts';
 import type { SegmentTables } from './tables.ts';
@@ -50,7 +58,8 @@ export class LogReader {
         if (chunk === undefined) throw corrupt(`log block ${at} was given up by gc but is still referred to`);
         const length = Math.min(chunk.blockCount - first, segmentEnd - at);
         for (let block = first; chunk.present !== undefined && block < first + length; block++) {
-          if (!isPresent(chunk, block)) throw corrupt(`log block ${at + block - first} was given up by gc but is still referred to`);
+          if (!isPresent(chunk, block))
+            throw corrupt(`log block ${at + block - first} was given up by gc but is still referred to`);
         }
         yield { table, chunkIndex, chunk, first, count: length };
         at += length;
@@ -64,7 +73,8 @@ export class LogReader {
     let offset = 0;
     let pending: { place: number; lengthBytes: number; offset: number; sums: Uint32Array[] } | undefined;
     const flush = (): void => {
-      if (pending !== undefined) this.readRaw(pending.place, into.subarray(pending.offset, pending.offset + pending.lengthBytes), pending.sums);
+      if (pending !== undefined)
+        this.readRaw(pending.place, into.subarray(pending.offset, pending.offset + pending.lengthBytes), pending.sums);
       pending = undefined;
     };
     for (const { chunk, first, count } of this.parts(log, into.length / blockBytes)) {
@@ -73,7 +83,11 @@ export class LogReader {
       if (chunk.codec === CODEC.raw) {
         const place = chunk.place + stored * blockBytes;
         const sums = chunk.checksums.subarray(stored, stored + count);
-        if (pending !== undefined && pending.place + pending.lengthBytes === place && pending.lengthBytes + lengthBytes <= READ_BYTES) {
+        if (
+          pending !== undefined &&
+          pending.place + pending.lengthBytes === place &&
+          pending.lengthBytes + lengthBytes <= READ_BYTES
+        ) {
           pending.lengthBytes += lengthBytes;
           pending.sums.push(sums);
         } else {
@@ -90,11 +104,13 @@ export class LogReader {
   }
 
   private readRaw(place: number, into: Uint8Array, sums: readonly Uint32Array[]): void {
-    if (this.storage.read(into, place) < into.length) throw corrupt(`data at ${place} lies beyond the end of the file`, place);
+    if (this.storage.read(into, place) < into.length)
+      throw corrupt(`data at ${place} lies beyond the end of the file`, place);
     let offset = 0;
     for (const list of sums) {
       for (const sum of list) {
-        if (checksum(into.subarray(offset, offset + this.blockBytes)) !== sum) throw corrupt(`data at ${place + offset} has a wrong checksum`, place + offset);
+        if (checksum(into.subarray(offset, offset + this.blockBytes)) !== sum)
+          throw corrupt(`data at ${place + offset} has a wrong checksum`, place + offset);
         offset += this.blockBytes;
       }
     }
@@ -104,7 +120,11 @@ export class LogReader {
   decode(chunk: Chunk, options: { readonly cache?: 'use' | 'bypass' } = {}): Uint8Array {
     if (options.cache === 'bypass') return this.decodeStored(chunk);
     const cached = this.decoded.get(chunk.place);
-    if (cached !== undefined && cached.checksum === chunk.checksums[0] && cached.raw.length === presentCount(chunk) * this.blockBytes) {
+    if (
+      cached !== undefined &&
+      cached.checksum === chunk.checksums[0] &&
+      cached.raw.length === presentCount(chunk) * this.blockBytes
+    ) {
       this.decoded.delete(chunk.place);
       this.decoded.set(chunk.place, cached);
       return cached.raw;
@@ -132,8 +152,10 @@ export class LogReader {
       this.readRaw(chunk.place, stored, [chunk.checksums]);
       return stored;
     }
-    if (this.storage.read(stored, chunk.place) < stored.length) throw corrupt(`chunk at ${chunk.place} lies beyond the end of the file`, chunk.place);
-    if (checksum(stored) !== chunk.checksums[0]) throw corrupt(`chunk at ${chunk.place} has a wrong checksum`, chunk.place);
+    if (this.storage.read(stored, chunk.place) < stored.length)
+      throw corrupt(`chunk at ${chunk.place} lies beyond the end of the file`, chunk.place);
+    if (checksum(stored) !== chunk.checksums[0])
+      throw corrupt(`chunk at ${chunk.place} has a wrong checksum`, chunk.place);
     return stored;
   }
 }

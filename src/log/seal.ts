@@ -1,6 +1,6 @@
-import type { Compression } from '../format/header.ts';
 import { checksum } from '../format/checksum.ts';
-import { type Chunk, chunkBlocksOf, CODEC } from '../format/chunk-table.ts';
+import { type Chunk, CODEC, chunkBlocksOf } from '../format/chunk-table.ts';
+import type { Compression } from '../format/header.ts';
 import { compress } from './codec.ts';
 import { blake3 } from './hash.ts';
 import type { OpenSegment } from './segment.ts';
@@ -18,7 +18,11 @@ export interface SealedSegment {
 }
 
 /** Chunks of a filled segment: dead blocks left out, hashed, compressed where that makes them smaller. */
-export async function sealSegment(segment: OpenSegment, blockBytes: number, compression: Compression): Promise<SealedSegment> {
+export async function sealSegment(
+  segment: OpenSegment,
+  blockBytes: number,
+  compression: Compression,
+): Promise<SealedSegment> {
   const chunkBlocks = chunkBlocksOf(blockBytes);
   const jobs: (Promise<SealedChunk> | undefined)[] = [];
   let deadBlocks = 0;
@@ -31,7 +35,12 @@ export async function sealSegment(segment: OpenSegment, blockBytes: number, comp
   return { chunks: await Promise.all(jobs), deadBlocks };
 }
 
-function liveBytes(segment: OpenSegment, first: number, blockCount: number, blockBytes: number): { raw: Uint8Array; present: Uint8Array | undefined; held: number } {
+function liveBytes(
+  segment: OpenSegment,
+  first: number,
+  blockCount: number,
+  blockBytes: number,
+): { raw: Uint8Array; present: Uint8Array | undefined; held: number } {
   const raw = segment.buffer.subarray(first * blockBytes, (first + blockCount) * blockBytes);
   const bits = new Uint8Array(Math.ceil(blockCount / 8));
   const live: number[] = [];
@@ -49,17 +58,35 @@ function liveBytes(segment: OpenSegment, first: number, blockCount: number, bloc
 }
 
 /** `raw` holds the present blocks one behind the other. */
-export async function sealChunk(raw: Uint8Array, blockCount: number, present: Uint8Array | undefined, blockBytes: number, compression: Compression): Promise<SealedChunk> {
+export async function sealChunk(
+  raw: Uint8Array,
+  blockCount: number,
+  present: Uint8Array | undefined,
+  blockBytes: number,
+  compression: Compression,
+): Promise<SealedChunk> {
   const hash = blake3(raw);
   if (compression.codec === 'zstd') {
     const packed = await compress(raw, compression.level);
     // Less than a sixteenth saved is not worth decoding 64 KiB for every small read.
     if (packed.length < raw.length - raw.length / 16) {
-      const chunk: Chunk = { place: 0, storedBytes: packed.length, codec: CODEC.zstd, blockCount, present, hash, checksums: Uint32Array.of(checksum(packed)) };
+      const chunk: Chunk = {
+        place: 0,
+        storedBytes: packed.length,
+        codec: CODEC.zstd,
+        blockCount,
+        present,
+        hash,
+        checksums: Uint32Array.of(checksum(packed)),
+      };
       return { chunk, stored: packed };
     }
   }
   const checksums = new Uint32Array(raw.length / blockBytes);
-  for (let block = 0; block < checksums.length; block++) checksums[block] = checksum(raw.subarray(block * blockBytes, (block + 1) * blockBytes));
-  return { chunk: { place: 0, storedBytes: raw.length, codec: CODEC.raw, blockCount, present, hash, checksums }, stored: raw };
+  for (let block = 0; block < checksums.length; block++)
+    checksums[block] = checksum(raw.subarray(block * blockBytes, (block + 1) * blockBytes));
+  return {
+    chunk: { place: 0, storedBytes: raw.length, codec: CODEC.raw, blockCount, present, hash, checksums },
+    stored: raw,
+  };
 }

@@ -29,7 +29,8 @@ export class OpenSegment {
     const length = bytes.length / this.blockBytes;
     this.blockCount += length;
     const last = this.runs[this.runs.length - 1];
-    if (last !== undefined && last.start + last.length === guestStart) this.runs[this.runs.length - 1] = { start: last.start, length: last.length + length };
+    if (last !== undefined && last.start + last.length === guestStart)
+      this.runs[this.runs.length - 1] = { start: last.start, length: last.length + length };
     else this.runs.push({ start: guestStart, length });
   }
 

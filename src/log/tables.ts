@@ -62,12 +62,15 @@ export class SegmentTables {
 
   private read({ entry, firstLog }: Segment): ChunkTable {
     const where = `chunk table at ${entry.place}`;
-    if (entry.lengthBytes === 0 || entry.lengthBytes > MAX_TABLE_BYTES) throw corrupt(`${where}: has ${entry.lengthBytes} bytes`, entry.place);
+    if (entry.lengthBytes === 0 || entry.lengthBytes > MAX_TABLE_BYTES)
+      throw corrupt(`${where}: has ${entry.lengthBytes} bytes`, entry.place);
     const bytes = new Uint8Array(entry.lengthBytes);
-    if (this.storage.read(bytes, entry.place) < bytes.length) throw corrupt(`${where}: lies beyond the end of the file`, entry.place);
+    if (this.storage.read(bytes, entry.place) < bytes.length)
+      throw corrupt(`${where}: lies beyond the end of the file`, entry.place);
     if (checksum(bytes) !== entry.checksum) throw corrupt(`${where}: has a wrong checksum`, entry.place);
     const table = decodeChunkTable(bytes, this.blockBytes, where);
-    if (table.firstLog !== firstLog || table.blockCount !== entry.blockCount) throw corrupt(`${where}: belongs to another segment`, entry.place);
+    if (table.firstLog !== firstLog || table.blockCount !== entry.blockCount)
+      throw corrupt(`${where}: belongs to another segment`, entry.place);
     return table;
   }
 }

@@ -1,12 +1,20 @@
 import { checksum } from '../format/checksum.ts';
-import { type Chunk, type ChunkTable, encodeChunkTable, encodeSegmentEntry, presentCount, type SegmentEntry, segmentBlocksOf } from '../format/chunk-table.ts';
+import {
+  type Chunk,
+  type ChunkTable,
+  encodeChunkTable,
+  encodeSegmentEntry,
+  presentCount,
+  type SegmentEntry,
+  segmentBlocksOf,
+} from '../format/chunk-table.ts';
+import type { Compression } from '../format/header.ts';
 import { SEGMENT_BYTES } from '../format/layout.ts';
 import { numberKey } from '../format/record-page.ts';
-import type { Compression } from '../format/header.ts';
 import { putRecord, type RecordTree, removeRecord } from '../map/records.ts';
 import type { Space } from '../space/space.ts';
 import type { Storage } from '../storage/storage.ts';
-import { type SealedChunk, sealSegment, type SealedSegment } from './seal.ts';
+import { type SealedChunk, type SealedSegment, sealSegment } from './seal.ts';
 import { OpenSegment } from './segment.ts';
 import type { Segment, SegmentTables } from './tables.ts';
 
@@ -153,7 +161,13 @@ export class LogWriter {
         next += chunk.storedBytes;
         return chunk;
       });
-      return { firstLog: segment.firstLog, blockCount: segment.blockCount, bornVersion: this.bornVersion, runs: segment.runs, chunks };
+      return {
+        firstLog: segment.firstLog,
+        blockCount: segment.blockCount,
+        bornVersion: this.bornVersion,
+        runs: segment.runs,
+        chunks,
+      };
     };
     // A table is longest when its chunks lie last.
     const longest = encodeChunkTable(tableAt(space.end)).length;
@@ -171,7 +185,13 @@ export class LogWriter {
     whole.set(encoded, at);
     storage.write(whole, place);
     const tablePlace = place + bytes;
-    const entry: SegmentEntry = { blockCount: segment.blockCount, place: tablePlace, lengthBytes: encoded.length, checksum: checksum(encoded), deadBlocks: sealed.deadBlocks };
+    const entry: SegmentEntry = {
+      blockCount: segment.blockCount,
+      place: tablePlace,
+      lengthBytes: encoded.length,
+      checksum: checksum(encoded),
+      deadBlocks: sealed.deadBlocks,
+    };
     putRecord(index, numberKey(segment.firstLog), encodeSegmentEntry(entry));
     tables.remember(entry, table);
     this.dataTotal += bytes;
@@ -198,7 +218,11 @@ export class LogWriter {
    * Gives a segment other chunks for the same log blocks: fewer, smaller, or elsewhere. Chunks that are not in
    * its table yet are given with their bytes and written to where `allocate` says.
    */
-  rewrite(segment: Segment, chunks: readonly (Chunk | SealedChunk | undefined)[], allocate: (lengthBytes: number) => number): void {
+  rewrite(
+    segment: Segment,
+    chunks: readonly (Chunk | SealedChunk | undefined)[],
+    allocate: (lengthBytes: number) => number,
+  ): void {
     const { storage, space, index, tables } = this.parts;
     const old = tables.table(segment);
     const kept = new Set<Chunk>();
@@ -211,7 +235,8 @@ export class LogWriter {
       storage.write(part.stored, place);
       return { ...part.chunk, place };
     });
-    for (const chunk of old.chunks) if (chunk !== undefined && !kept.has(chunk)) space.release(chunk.place, chunk.storedBytes);
+    for (const chunk of old.chunks)
+      if (chunk !== undefined && !kept.has(chunk)) space.release(chunk.place, chunk.storedBytes);
     const table: ChunkTable = { ...old, chunks: placed };
     const encoded = encodeChunkTable(table);
     const place = allocate(encoded.length);
@@ -221,7 +246,8 @@ export class LogWriter {
     putRecord(index, numberKey(segment.firstLog), encodeSegmentEntry(entry));
     tables.remember(entry, table);
     this.dataTotal += storedBytesOf(table) - storedBytesOf(old);
-    if (segment.firstLog >= this.youngMarkBlock) this.deadTotal = Math.max(0, this.deadTotal - (heldBlocksOf(old) - heldBlocksOf(table)));
+    if (segment.firstLog >= this.youngMarkBlock)
+      this.deadTotal = Math.max(0, this.deadTotal - (heldBlocksOf(old) - heldBlocksOf(table)));
   }
 
   /** Gives up a whole segment. */

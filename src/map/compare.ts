@@ -1,4 +1,14 @@
-import { EXTENT_KIND, type Extent, extentCount, extentKind, type ExtentKind, extentLength, extentLog, type Extents, extentStart } from '../format/extent-page.ts';
+import {
+  EXTENT_KIND,
+  type Extent,
+  type ExtentKind,
+  type Extents,
+  extentCount,
+  extentKind,
+  extentLength,
+  extentLog,
+  extentStart,
+} from '../format/extent-page.ts';
 import type { PageRef } from '../format/page.ts';
 import type { ExtentMap } from './extent-map.ts';
 import { type Child, isLeaf, isStored, type TreeNode } from './node.ts';
@@ -36,14 +46,20 @@ class MapCursor {
 
   peek(): Item | undefined {
     if (this.rest !== undefined) return { kind: 'extent', key: this.rest.start, extent: this.rest };
-    if (this.top !== null) return { kind: 'page', key: 0, ref: isStored(this.top) ? this.top : undefined, level: Number.POSITIVE_INFINITY };
+    if (this.top !== null)
+      return { kind: 'page', key: 0, ref: isStored(this.top) ? this.top : undefined, level: Number.POSITIVE_INFINITY };
     for (let frame = this.frames.at(-1); frame !== undefined; frame = this.frames.at(-1)) {
       const { node, index } = frame;
       if (isLeaf(node)) {
         if (index < extentCount(node.leaf)) return extentItem(node.leaf, index);
       } else if (index < node.keys.length) {
         const child = node.children[index] as Child<number, Extents>;
-        return { kind: 'page', key: node.keys[index] as number, ref: isStored(child) ? child : undefined, level: node.level - 1 };
+        return {
+          kind: 'page',
+          key: node.keys[index] as number,
+          ref: isStored(child) ? child : undefined,
+          level: node.level - 1,
+        };
       }
       this.frames.pop();
     }
@@ -64,7 +80,8 @@ class MapCursor {
     const { extent } = item;
     this.skip();
     const taken = end - extent.start;
-    if (taken < extent.length) this.rest = { ...extent, start: end, length: extent.length - taken, log: extent.log + taken };
+    if (taken < extent.length)
+      this.rest = { ...extent, start: end, length: extent.length - taken, log: extent.log + taken };
   }
 
   /** Opens the page in front. */
@@ -84,7 +101,12 @@ class MapCursor {
 }
 
 function extentItem(leaf: Extents, index: number): Item {
-  const extent = { start: extentStart(leaf, index), length: extentLength(leaf, index), log: extentLog(leaf, index), kind: extentKind(leaf, index) as ExtentKind };
+  const extent = {
+    start: extentStart(leaf, index),
+    length: extentLength(leaf, index),
+    log: extentLog(leaf, index),
+    kind: extentKind(leaf, index) as ExtentKind,
+  };
   return { kind: 'extent', key: extent.start, extent };
 }
 
@@ -96,7 +118,14 @@ export function* compareMaps(a: ExtentMap, b: ExtentMap): Generator<MapDifferenc
     const x = left.peek();
     const y = right.peek();
     if (x === undefined && y === undefined) return;
-    if (x?.kind === 'page' && y?.kind === 'page' && x.key === y.key && x.ref !== undefined && y.ref !== undefined && samePage(x.ref, y.ref)) {
+    if (
+      x?.kind === 'page' &&
+      y?.kind === 'page' &&
+      x.key === y.key &&
+      x.ref !== undefined &&
+      y.ref !== undefined &&
+      samePage(x.ref, y.ref)
+    ) {
       left.skip();
       right.skip();
       continue;
@@ -115,7 +144,10 @@ export function* compareMaps(a: ExtentMap, b: ExtentMap): Generator<MapDifferenc
     const start = Math.min(xKey, yKey);
     const here = x?.kind === 'extent' && xKey === start ? x.extent : undefined;
     const there = y?.kind === 'extent' && yKey === start ? y.extent : undefined;
-    const end = Math.min(here === undefined ? xKey : start + here.length, there === undefined ? yKey : start + there.length);
+    const end = Math.min(
+      here === undefined ? xKey : start + here.length,
+      there === undefined ? yKey : start + there.length,
+    );
     if (here !== undefined) left.consume(end);
     if (there !== undefined) right.consume(end);
     if (!isSameExtent(here, there)) yield { start, end, a: here !== undefined, b: there !== undefined };

@@ -1,6 +1,18 @@
 import type { PageRef } from '../format/page.ts';
 import {
-  type Child, entryBytes, firstKey, type InnerNode, isLeaf, isStored, joinNodes, nodeBytes, nodeCount, nodeSum, sliceNode, type TreeLayout, type TreeNode,
+  type Child,
+  entryBytes,
+  firstKey,
+  type InnerNode,
+  isLeaf,
+  isStored,
+  joinNodes,
+  nodeBytes,
+  nodeCount,
+  nodeSum,
+  sliceNode,
+  type TreeLayout,
+  type TreeNode,
 } from './node.ts';
 import { leafLowerBound, lowerBound, upperBound } from './search.ts';
 
@@ -24,7 +36,11 @@ export interface RangeChange<K, L> {
 }
 
 /** The nodes (none, one, or several after splits) that take the place of `node`, which the tree owns already. Without a change: `node`, split if it must be. */
-export function replaceInNode<K, L>(editor: TreeEditor<K, L>, node: TreeNode<K, L>, change: RangeChange<K, L> | undefined): TreeNode<K, L>[] {
+export function replaceInNode<K, L>(
+  editor: TreeEditor<K, L>,
+  node: TreeNode<K, L>,
+  change: RangeChange<K, L> | undefined,
+): TreeNode<K, L>[] {
   const { layout } = editor;
   if (change === undefined) return splitNode(layout, node, { keepLeftFull: true });
   if (!isLeaf(node)) return replaceInInner(editor, node, change);
@@ -33,10 +49,18 @@ export function replaceInNode<K, L>(editor: TreeEditor<K, L>, node: TreeNode<K, 
   const to = change.to === undefined ? count : leafLowerBound(layout, node.leaf, change.to);
   const leaf = layout.splice(node.leaf, from, to, change.entries);
   if (layout.count(leaf) === 0) return [];
-  return splitNode(layout, { level: 0, birth: Number.POSITIVE_INFINITY, leaf }, { keepLeftFull: change.isLast && to === count });
+  return splitNode(
+    layout,
+    { level: 0, birth: Number.POSITIVE_INFINITY, leaf },
+    { keepLeftFull: change.isLast && to === count },
+  );
 }
 
-function replaceInInner<K, L>(editor: TreeEditor<K, L>, node: InnerNode<K, L>, change: RangeChange<K, L>): TreeNode<K, L>[] {
+function replaceInInner<K, L>(
+  editor: TreeEditor<K, L>,
+  node: InnerNode<K, L>,
+  change: RangeChange<K, L>,
+): TreeNode<K, L>[] {
   const { layout } = editor;
   const last = node.keys.length - 1;
   const low = Math.max(0, upperBound(node.keys, change.from) - 1);
@@ -71,8 +95,10 @@ function replaceInInner<K, L>(editor: TreeEditor<K, L>, node: InnerNode<K, L>, c
       keepRight = rightEdge + 1;
     }
     joinSmall(editor, parts, (part) => {
-      if (part === (leftEdge === undefined ? undefined : kept(leftEdge))) editor.childNode(node, leftEdge as number, change.upper);
-      if (part === (rightEdge === undefined ? undefined : kept(rightEdge))) editor.childNode(node, rightEdge as number, change.upper);
+      if (part === (leftEdge === undefined ? undefined : kept(leftEdge)))
+        editor.childNode(node, leftEdge as number, change.upper);
+      if (part === (rightEdge === undefined ? undefined : kept(rightEdge)))
+        editor.childNode(node, rightEdge as number, change.upper);
     });
   }
   const keyOf = (part: Child<K, L>): K =>
@@ -84,7 +110,10 @@ function replaceInInner<K, L>(editor: TreeEditor<K, L>, node: InnerNode<K, L>, c
     birth: Number.POSITIVE_INFINITY,
     keys: [...node.keys.slice(0, keepLeft), ...parts.map(keyOf), ...node.keys.slice(keepRight)],
     children: [...node.children.slice(0, keepLeft), ...parts, ...node.children.slice(keepRight)],
-    sums: layout.sum === undefined ? [] : [...node.sums.slice(0, keepLeft), ...parts.map(sumOf), ...node.sums.slice(keepRight)],
+    sums:
+      layout.sum === undefined
+        ? []
+        : [...node.sums.slice(0, keepLeft), ...parts.map(sumOf), ...node.sums.slice(keepRight)],
   };
   if (result.children.length === 0) return [];
   return splitNode(layout, result, { keepLeftFull: change.isLast && keepRight > last });
@@ -118,7 +147,12 @@ function joinSmall<K, L>(editor: TreeEditor<K, L>, parts: Child<K, L>[], verify:
   }
 }
 
-function releaseSubtree<K, L>(editor: TreeEditor<K, L>, parent: InnerNode<K, L>, index: number, upper: K | undefined): void {
+function releaseSubtree<K, L>(
+  editor: TreeEditor<K, L>,
+  parent: InnerNode<K, L>,
+  index: number,
+  upper: K | undefined,
+): void {
   const node = editor.childNode(parent, index, upper);
   const child = parent.children[index] as Child<K, L>;
   if (isStored(child)) editor.release(child, node.birth);
@@ -128,7 +162,11 @@ function releaseSubtree<K, L>(editor: TreeEditor<K, L>, parent: InnerNode<K, L>,
 }
 
 /** Cuts a node into nodes that fit a page each: full ones and a rest while entries arrive in order, equal ones otherwise. */
-function splitNode<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>, options: { readonly keepLeftFull: boolean }): TreeNode<K, L>[] {
+function splitNode<K, L>(
+  layout: TreeLayout<K, L>,
+  node: TreeNode<K, L>,
+  options: { readonly keepLeftFull: boolean },
+): TreeNode<K, L>[] {
   const count = nodeCount(layout, node);
   const total = nodeBytes(layout, node);
   if (total <= layout.pageBytes || count === 1) return [node];

@@ -1,5 +1,16 @@
 import {
-  type Extent, EXTENT_KIND, type ExtentKind, extentCount, extentEnd, extentKind, extentLength, extentLog, type Extents, extentStart, makeExtents, MAX_EXTENT_BLOCKS,
+  EXTENT_KIND,
+  type Extent,
+  type ExtentKind,
+  type Extents,
+  extentCount,
+  extentEnd,
+  extentKind,
+  extentLength,
+  extentLog,
+  extentStart,
+  MAX_EXTENT_BLOCKS,
+  makeExtents,
 } from '../format/extent-page.ts';
 import type { TreeRoot } from '../format/page.ts';
 import { extentLayout } from './layouts.ts';
@@ -62,9 +73,9 @@ export class ExtentMap {
     this.replace(start, start + length, { start, length, log, kind: EXTENT_KIND.data });
   }
 
-  /** Makes `[start, end)` a hole. */
+  /** Makes `[start, end)`, some of which is mapped, a hole. */
   clear(start: number, end: number): void {
-    if (this.extents(start, end).next().done !== true) this.replace(start, end, undefined);
+    this.replace(start, end, undefined);
   }
 
   /** Marks `[start, end)` as lost: reading it is an error until it is written again. */
@@ -119,7 +130,8 @@ export class ExtentMap {
     if (added !== undefined) entries.push(added);
     const tail = entries[entries.length - 1];
     if (rest !== undefined) {
-      if (extent !== undefined && tail !== undefined && continues(tail, rest)) entries[entries.length - 1] = { ...tail, length: tail.length + rest.length };
+      if (extent !== undefined && tail !== undefined && continues(tail, rest))
+        entries[entries.length - 1] = { ...tail, length: tail.length + rest.length };
       else entries.push(rest);
     }
     this.tree.replaceRange(from, to, makeExtents(entries));
@@ -138,7 +150,12 @@ function continues(left: Extent, right: Extent): boolean {
 }
 
 function whole(leaf: Extents, index: number): Extent {
-  return { start: extentStart(leaf, index), length: extentLength(leaf, index), log: extentLog(leaf, index), kind: extentKind(leaf, index) as ExtentKind };
+  return {
+    start: extentStart(leaf, index),
+    length: extentLength(leaf, index),
+    log: extentLog(leaf, index),
+    kind: extentKind(leaf, index) as ExtentKind,
+  };
 }
 
 function cut(leaf: Extents, index: number, start: number, end: number): Extent {

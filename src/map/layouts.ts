@@ -1,8 +1,18 @@
 import { ByteReader } from '../format/cursor.ts';
-import { blockKeys, extentBytes, extentCount, type Extents, extentStart, readExtents, sliceExtents, spliceExtents, writeExtents } from '../format/extent-page.ts';
+import {
+  blockKeys,
+  type Extents,
+  extentBytes,
+  extentCount,
+  extentStart,
+  readExtents,
+  sliceExtents,
+  spliceExtents,
+  writeExtents,
+} from '../format/extent-page.ts';
 import { EXTENT_PAGE_BYTES, RECORD_PAGE_BYTES } from '../format/layout.ts';
 import { PAGE_KIND } from '../format/page.ts';
-import { NO_RECORDS, readRecords, recordBytes, type Records, stringKeys, writeRecords } from '../format/record-page.ts';
+import { NO_RECORDS, type Records, readRecords, recordBytes, stringKeys, writeRecords } from '../format/record-page.ts';
 import type { TreeLayout } from './node.ts';
 
 /** Guest block -> log run. */

@@ -1,6 +1,15 @@
 import { corrupt } from '../errors.ts';
 import { ByteReader, ByteWriter } from '../format/cursor.ts';
-import { innerEntryBytes, type KeyCodec, type PageRef, pageHeadBytes, readInner, readPageHead, writeInner, writePageHead } from '../format/page.ts';
+import {
+  innerEntryBytes,
+  type KeyCodec,
+  type PageRef,
+  pageHeadBytes,
+  readInner,
+  readPageHead,
+  writeInner,
+  writePageHead,
+} from '../format/page.ts';
 
 /** What a tree needs to know of its leaves: everything else is the same for all trees. */
 export interface TreeLayout<K, L> {
@@ -94,7 +103,12 @@ export function nodeBytes<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>):
   return total;
 }
 
-export function sliceNode<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>, from: number, to: number): TreeNode<K, L> {
+export function sliceNode<K, L>(
+  layout: TreeLayout<K, L>,
+  node: TreeNode<K, L>,
+  from: number,
+  to: number,
+): TreeNode<K, L> {
   if (isLeaf(node)) return { level: 0, birth: Number.POSITIVE_INFINITY, leaf: layout.slice(node.leaf, from, to) };
   return {
     level: node.level,
@@ -130,7 +144,11 @@ export function encodeNode<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>,
   return writer.finish();
 }
 
-export function decodeNode<K, L>(layout: TreeLayout<K, L>, bytes: Uint8Array, place: number | undefined): TreeNode<K, L> {
+export function decodeNode<K, L>(
+  layout: TreeLayout<K, L>,
+  bytes: Uint8Array,
+  place: number | undefined,
+): TreeNode<K, L> {
   const where = place === undefined ? `${layout.name} (inline)` : `${layout.name}, page at ${place}`;
   const reader = new ByteReader(bytes, where);
   const head = readPageHead(reader);

@@ -29,13 +29,19 @@ export class PageStore {
     const bytes = new Uint8Array(ref.lengthBytes);
     const count = this.storage.read(bytes, ref.place);
     if (count < bytes.length) throw corrupt(`${what}: page at ${ref.place} lies beyond the end of the file`, ref.place);
-    if (checksum(bytes) !== ref.checksum) throw corrupt(`${what}: page at ${ref.place} has a wrong checksum`, ref.place);
+    if (checksum(bytes) !== ref.checksum)
+      throw corrupt(`${what}: page at ${ref.place} has a wrong checksum`, ref.place);
     return bytes;
   }
 
   node<K, L>(layout: TreeLayout<K, L>, ref: PageRef): TreeNode<K, L> {
     const cached = this.cache.get(ref.place);
-    if (cached !== undefined && cached.kind === layout.kind && cached.ref.checksum === ref.checksum && cached.ref.lengthBytes === ref.lengthBytes) {
+    if (
+      cached !== undefined &&
+      cached.kind === layout.kind &&
+      cached.ref.checksum === ref.checksum &&
+      cached.ref.lengthBytes === ref.lengthBytes
+    ) {
       // Re-inserting keeps the map in order of use; only worth it once something may have to go.
       if (this.cachedBytes > this.cacheBytes / 2) {
         this.cache.delete(ref.place);

@@ -1,9 +1,21 @@
 import { corrupt } from '../errors.ts';
-import { INLINE_ROOT_BYTES, MAX_TREE_LEVELS } from '../format/layout.ts';
 import { checksum } from '../format/checksum.ts';
+import { INLINE_ROOT_BYTES, MAX_TREE_LEVELS } from '../format/layout.ts';
 import { isPageRef, type PageRef, type TreeRoot } from '../format/page.ts';
 import { replaceInNode, type TreeEditor } from './edit.ts';
-import { type Child, decodeNode, encodeNode, firstKey, type InnerNode, isLeaf, isStored, lastKey, nodeSum, type TreeLayout, type TreeNode } from './node.ts';
+import {
+  type Child,
+  decodeNode,
+  encodeNode,
+  firstKey,
+  type InnerNode,
+  isLeaf,
+  isStored,
+  lastKey,
+  nodeSum,
+  type TreeLayout,
+  type TreeNode,
+} from './node.ts';
 import type { PageStore } from './pages.ts';
 import { leafLowerBound, leafUpperBound, upperBound } from './search.ts';
 
@@ -69,7 +81,11 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     if (!isStored(child)) return child;
     const node = this.pages.node(this.layout, child);
     const limit: K | undefined = parent.keys[index + 1] ?? upper;
-    if (node.level !== parent.level - 1 || firstKey(this.layout, node) !== parent.keys[index] || (limit !== undefined && lastKey(this.layout, node) >= (limit as NonNullable<K>))) {
+    if (
+      node.level !== parent.level - 1 ||
+      firstKey(this.layout, node) !== parent.keys[index] ||
+      (limit !== undefined && lastKey(this.layout, node) >= (limit as NonNullable<K>))
+    ) {
       throw corrupt(`${this.layout.name}: page at ${child.place} does not belong where it stands`, child.place);
     }
     return node;
@@ -104,7 +120,11 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     }
     const start = from === undefined ? 0 : Math.max(0, upperBound(node.keys, from) - 1);
     for (let index = start; index < node.keys.length; index++) {
-      yield* this.leavesOf(this.childNode(node, index, upper), index === start ? from : undefined, node.keys[index + 1] ?? upper);
+      yield* this.leavesOf(
+        this.childNode(node, index, upper),
+        index === start ? from : undefined,
+        node.keys[index + 1] ?? upper,
+      );
     }
   }
 
@@ -116,13 +136,18 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
 
   private *leavesBackwardOf(node: TreeNode<K, L>, from: K | undefined, upper: K | undefined): Generator<Position<L>> {
     if (isLeaf(node)) {
-      const index = (from === undefined ? this.layout.count(node.leaf) : leafUpperBound(this.layout, node.leaf, from)) - 1;
+      const index =
+        (from === undefined ? this.layout.count(node.leaf) : leafUpperBound(this.layout, node.leaf, from)) - 1;
       if (index >= 0) yield { leaf: node.leaf, index };
       return;
     }
     const start = (from === undefined ? node.keys.length : upperBound(node.keys, from)) - 1;
     for (let index = start; index >= 0; index--) {
-      yield* this.leavesBackwardOf(this.childNode(node, index, upper), index === start ? from : undefined, node.keys[index + 1] ?? upper);
+      yield* this.leavesBackwardOf(
+        this.childNode(node, index, upper),
+        index === start ? from : undefined,
+        node.keys[index + 1] ?? upper,
+      );
     }
   }
 
@@ -132,7 +157,11 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     this.changed = true;
     let nodes: TreeNode<K, L>[];
     if (this.top === null) {
-      nodes = replaceInNode(this, { level: 0, birth: Number.POSITIVE_INFINITY, leaf: layout.empty }, { from, to, entries, upper: undefined, isLast: true });
+      nodes = replaceInNode(
+        this,
+        { level: 0, birth: Number.POSITIVE_INFINITY, leaf: layout.empty },
+        { from, to, entries, upper: undefined, isLast: true },
+      );
     } else {
       const node = this.own(this.top);
       nodes = replaceInNode(this, node, { from, to, entries, upper: undefined, isLast: true });
@@ -150,7 +179,8 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     }
     let top: Child<K, L> | null = nodes[0] ?? null;
     // A top with one child only adds a level.
-    while (top !== null && !isStored(top) && !isLeaf(top) && top.children.length === 1) top = top.children[0] as Child<K, L>;
+    while (top !== null && !isStored(top) && !isLeaf(top) && top.children.length === 1)
+      top = top.children[0] as Child<K, L>;
     this.top = top;
   }
 
@@ -177,7 +207,8 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
         options.onLeaf?.(node.leaf);
         return;
       }
-      for (const [index, below] of node.children.entries()) visit(below, this.childNode(node, index, upper), node.keys[index + 1] ?? upper);
+      for (const [index, below] of node.children.entries())
+        visit(below, this.childNode(node, index, upper), node.keys[index + 1] ?? upper);
     };
     const top = this.topNode();
     if (this.top !== null && top !== null) visit(this.top, top, undefined);
@@ -229,7 +260,11 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
   private flushNode(node: TreeNode<K, L>, sink: PageSink): PageRef {
     let whole = node;
     if (!isLeaf(node)) {
-      whole = { ...node, birth: sink.generation, children: node.children.map((child) => (isStored(child) ? child : this.flushNode(child, sink))) };
+      whole = {
+        ...node,
+        birth: sink.generation,
+        children: node.children.map((child) => (isStored(child) ? child : this.flushNode(child, sink))),
+      };
     } else {
       whole = { ...node, birth: sink.generation };
     }

@@ -1,6 +1,6 @@
 import { checksum } from '../format/checksum.ts';
 import { isPageRef, type PageRef, type TreeRoot } from '../format/page.ts';
-import { type Child, encodeNode, isLeaf, type InnerNode, isStored, type TreeLayout, type TreeNode } from './node.ts';
+import { type Child, encodeNode, type InnerNode, isLeaf, isStored, type TreeLayout, type TreeNode } from './node.ts';
 import type { PageStore } from './pages.ts';
 import { PersistentTree } from './tree.ts';
 
@@ -13,7 +13,12 @@ export interface TreeVisitor<L> {
 }
 
 /** Visits every page of a published tree once. */
-export function walkTree<K, L>(layout: TreeLayout<K, L>, pages: PageStore, root: TreeRoot, visitor: TreeVisitor<L>): void {
+export function walkTree<K, L>(
+  layout: TreeLayout<K, L>,
+  pages: PageStore,
+  root: TreeRoot,
+  visitor: TreeVisitor<L>,
+): void {
   if (root === null) return;
   const guarded = (from: K | undefined, to: K | undefined, action: () => void): void => {
     if (visitor.damage === undefined) {
@@ -95,8 +100,9 @@ export function loosenTree<K, L>(tree: PersistentTree<K, L>, shouldMove: (ref: P
     } else if (!changed) {
       return child;
     }
-    return isLeaf(node) ? { ...node, birth: Number.POSITIVE_INFINITY } : ({ ...node, birth: Number.POSITIVE_INFINITY, children } as InnerNode<K, L>);
+    return isLeaf(node)
+      ? { ...node, birth: Number.POSITIVE_INFINITY }
+      : ({ ...node, birth: Number.POSITIVE_INFINITY, children } as InnerNode<K, L>);
   };
   tree.reshape(loosen);
 }
-

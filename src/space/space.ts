@@ -3,10 +3,10 @@ import { ByteReader, ByteWriter } from '../format/cursor.ts';
 import { type Header, type HostRange, MAX_RESERVE_RANGES } from '../format/header.ts';
 import { MAX_CONTAINER_BYTES, RECORD_PAGE_BYTES, RECORDS_OFFSET } from '../format/layout.ts';
 import { NO_RECORDS, NUMBER_KEY_BYTES, numberInKey, numberKey, type Records } from '../format/record-page.ts';
-import { spaceLayout, recordLayout } from '../map/layouts.ts';
+import { recordLayout, spaceLayout } from '../map/layouts.ts';
 import { isLeaf, type TreeNode } from '../map/node.ts';
 import type { PageStore } from '../map/pages.ts';
-import { floorRecord, putRecord, records, recordsBackward, type RecordTree, removeRecord } from '../map/records.ts';
+import { floorRecord, putRecord, type RecordTree, records, recordsBackward, removeRecord } from '../map/records.ts';
 import { PersistentTree } from '../map/tree.ts';
 
 export type { HostRange } from '../format/header.ts';
@@ -123,6 +123,7 @@ export class Space {
       const start = numberInKey(key);
       const length = lengthOf(value);
       if (start + length !== this.endOffset) return;
+      this.checked(start, length);
       removeRecord(this.free, key);
       removeRecord(this.bySize, numberKey(length, start));
       this.freeTotal -= length;
@@ -141,14 +142,20 @@ export class Space {
   allocate(lengthBytes: number, life: 'lasting' | 'passing'): number {
     if (lengthBytes >= DATA_BYTES) {
       const near = this.bestFit(lengthBytes);
-      const run = near !== undefined && near.end - near.start <= lengthBytes * FIT_FACTOR ? near : this.bestFit(Math.max(lengthBytes, LASTING_RUN_BYTES));
+      const run =
+        near !== undefined && near.end - near.start <= lengthBytes * FIT_FACTOR
+          ? near
+          : this.bestFit(Math.max(lengthBytes, LASTING_RUN_BYTES));
       return run === undefined ? this.extend(lengthBytes) : this.take(run, lengthBytes).start;
     }
     const window = this.windows[life];
     if (lengthBytes > window.end - window.start) {
       const run = life === 'lasting' ? this.bestFit(LASTING_RUN_BYTES) : this.passingRun(lengthBytes);
       if (run === undefined) return this.extend(lengthBytes);
-      const next = this.take(run, Math.min(run.end - run.start, life === 'lasting' ? LASTING_RUN_BYTES : RESERVE_BYTES));
+      const next = this.take(
+        run,
+        Math.min(run.end - run.start, life === 'lasting' ? LASTING_RUN_BYTES : RESERVE_BYTES),
+      );
       this.addFree(window);
       this.windows[life] = next;
     }
@@ -159,7 +166,11 @@ export class Space {
 
   /** A free run for pages that pass: one for many of them if there is one, so that few records of free space change. */
   private passingRun(lengthBytes: number): HostRange | undefined {
-    return this.firstFit(Math.max(lengthBytes, PASSING_RUN_BYTES)) ?? this.firstFit(Math.max(lengthBytes, PASSING_RUN_BYTES / 4)) ?? this.firstFit(lengthBytes);
+    return (
+      this.firstFit(Math.max(lengthBytes, PASSING_RUN_BYTES)) ??
+      this.firstFit(Math.max(lengthBytes, PASSING_RUN_BYTES / 4)) ??
+      this.firstFit(lengthBytes)
+    );
   }
 
   /** A place below `limit`, or undefined when no free run there is long enough. */
@@ -172,7 +183,10 @@ export class Space {
   private extend(lengthBytes: number): number {
     const start = this.endOffset;
     this.endOffset += lengthBytes;
-    if (this.endOffset > MAX_CONTAINER_BYTES) throw new VsimgError('no-space', 'the container would be larger than 2 PiB', { hint: 'run gc, or start a new container' });
+    if (this.endOffset > MAX_CONTAINER_BYTES)
+      throw new VsimgError('no-space', 'the container would be larger than 2 PiB', {
+        hint: 'run gc, or start a new container',
+      });
     return start;
   }
 
@@ -214,7 +228,15 @@ export class Space {
     const free = this.free.flush(sink);
     const bySize = this.bySize.flush(sink);
     const pending = this.pending.flush(sink);
-    return { free, bySize, pending, reserve: this.reserve, end: this.endOffset, freeBytes: this.freeTotal, pendingBytes: this.pendingTotal };
+    return {
+      free,
+      bySize,
+      pending,
+      reserve: this.reserve,
+      end: this.endOffset,
+      freeBytes: this.freeTotal,
+      pendingBytes: this.pendingTotal,
+    };
   }
 
   private placeInReserve(lengthBytes: number): number {
@@ -255,7 +277,8 @@ export class Space {
   /** Takes the first `lengthBytes` of a free run. */
   private take(run: HostRange, lengthBytes: number): HostRange {
     const end = run.start + lengthBytes;
-    const rest: Records = end < run.end ? { keys: [numberKey(end)], values: [encodeLength(run.end - end)] } : NO_RECORDS;
+    const rest: Records =
+      end < run.end ? { keys: [numberKey(end)], values: [encodeLength(run.end - end)] } : NO_RECORDS;
     this.free.replaceRange(numberKey(run.start), numberKey(run.end), rest);
     removeRecord(this.bySize, numberKey(run.end - run.start, run.start));
     if (end < run.end) putRecord(this.bySize, numberKey(run.end - end, end), NO_VALUE);
@@ -331,7 +354,8 @@ export function joinRanges(ranges: readonly HostRange[]): HostRange[] {
   const result: HostRange[] = [];
   for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
     const last = result[result.length - 1];
-    if (last !== undefined && last.end === range.start) result[result.length - 1] = { start: last.start, end: range.end };
+    if (last !== undefined && last.end === range.start)
+      result[result.length - 1] = { start: last.start, end: range.end };
     else result.push(range);
   }
   return result;

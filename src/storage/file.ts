@@ -85,6 +85,18 @@ export class FileStorage implements LockableStorage {
     }
   }
 
+  /** False when another file has taken the path since it was opened. */
+  isCurrent(): boolean {
+    this.#assertOpen();
+    try {
+      const [here, there] = [fs.fstatSync(this.#descriptor.fd), fs.statSync(this.path)];
+      return here.dev === there.dev && here.ino === there.ino;
+    } catch (cause) {
+      if (systemCode(cause) === 'ENOENT') return false;
+      throw systemError(`cannot look at '${this.name}'`, cause, { path: this.name });
+    }
+  }
+
   size(): number {
     if (this.#deviceSizeBytes !== undefined) return this.#deviceSizeBytes;
     this.#assertOpen();

@@ -83,7 +83,10 @@ function decodeRef(name: string, value: Uint8Array): NamedRef {
  */
 export function checkRefName(name: string): void {
   const reason = badName(name);
-  if (reason !== undefined) throw new VsimgError('usage', `'${name}' is not a valid name: ${reason}`, { hint: 'use letters, digits, and . _ - / between them' });
+  if (reason !== undefined)
+    throw new VsimgError('usage', `'${name}' is not a valid name: ${reason}`, {
+      hint: 'use letters, digits, and . _ - / between them',
+    });
 }
 
 function badName(name: string): string | undefined {
@@ -92,10 +95,12 @@ function badName(name: string): string | undefined {
   if (/^[0-9]+$/.test(name)) return 'all digits would be a version number';
   if (name === 'HEAD') return 'HEAD is the version checked out';
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for.
-  if (/[\u0000-\u0020\u007f~^:?*[\\@]/.test(name)) return 'it holds a space, a control character or one of ~ ^ : ? * [ \\ @';
+  if (/[\u0000-\u0020\u007f~^:?*[\\@]/.test(name))
+    return 'it holds a space, a control character or one of ~ ^ : ? * [ \\ @';
   if (name.startsWith('-')) return 'it starts with -';
   if (name.includes('..')) return 'it holds ..';
-  if (name.split('/').some((part) => part === '' || part.startsWith('.') || part.endsWith('.lock'))) return 'a part between / is empty, starts with . or ends with .lock';
+  if (name.split('/').some((part) => part === '' || part.startsWith('.') || part.endsWith('.lock')))
+    return 'a part between / is empty, starts with . or ends with .lock';
   if (name.endsWith('.')) return 'it ends with .';
   if (/\p{Surrogate}/u.test(name)) return 'it is not valid Unicode';
   return undefined;

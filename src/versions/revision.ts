@@ -26,7 +26,10 @@ export function resolveRevision(text: string, context: RevisionContext): number 
   let number = resolveBase(base, context);
   for (let step = 0; step < steps; step++) {
     const { parent } = context.versions.need(number);
-    if (parent === null) throw new VsimgError('not-found', `'${text}' goes beyond version ${number}, which has no parent`, { hint: "'vsimg log' shows the history" });
+    if (parent === null)
+      throw new VsimgError('not-found', `'${text}' goes beyond version ${number}, which has no parent`, {
+        hint: "'vsimg log' shows the history",
+      });
     number = parent;
   }
   return number;
@@ -35,7 +38,10 @@ export function resolveRevision(text: string, context: RevisionContext): number 
 function resolveBase(base: string, context: RevisionContext): number {
   const { versions, refs, head } = context;
   if (base === 'HEAD') {
-    if (head === null) throw new VsimgError('not-found', 'HEAD names no version: the image has none yet', { hint: "make one with 'vsimg commit'" });
+    if (head === null)
+      throw new VsimgError('not-found', 'HEAD names no version: the image has none yet', {
+        hint: "make one with 'vsimg commit'",
+      });
     return head;
   }
   const number = /^[0-9]{1,15}$/.test(base) ? Number(base) : undefined;
@@ -47,10 +53,16 @@ function resolveBase(base: string, context: RevisionContext): number {
     if (found.length === 1) return found[0] as number;
     if (found.length > 1) {
       const list = found.map((item) => `${hex(versions.need(item).id).slice(0, 12)} (version ${item})`);
-      throw new VsimgError('usage', `'${base}' is the start of several version ids: ${list.join(', ')}`, { hint: 'give more digits' });
+      throw new VsimgError('usage', `'${base}' is the start of several version ids: ${list.join(', ')}`, {
+        hint: 'give more digits',
+      });
     }
   }
-  throw new VsimgError('not-found', number === undefined ? `there is no version, tag or branch '${base}'` : `there is no version ${base}`, { hint: suggestion(base, context) });
+  throw new VsimgError(
+    'not-found',
+    number === undefined ? `there is no version, tag or branch '${base}'` : `there is no version ${base}`,
+    { hint: suggestion(base, context) },
+  );
 }
 
 function suggestion(base: string, { refs, versions }: RevisionContext): string {
@@ -66,7 +78,9 @@ function suggestion(base: string, { refs, versions }: RevisionContext): string {
     }
   }
   if (best !== undefined) return `did you mean '${best}'?`;
-  return versions.count === 0 ? "the image has no versions yet: make one with 'vsimg commit'" : "'vsimg log' lists them";
+  return versions.count === 0
+    ? "the image has no versions yet: make one with 'vsimg commit'"
+    : "'vsimg log' lists them";
 }
 
 /** Levenshtein distance; names longer than 64 characters count as far apart. */

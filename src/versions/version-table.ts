@@ -3,7 +3,7 @@ import { ByteReader, ByteWriter } from '../format/cursor.ts';
 import type { TreeName } from '../format/header.ts';
 import { bytesToKey, NUMBER_KEY_BYTES, numberInKey, numberKey } from '../format/record-page.ts';
 import { decodeVersion, encodeVersion, VERSION_ID_BYTES, type VersionRecord } from '../format/version-record.ts';
-import { getRecord, putRecord, records, recordsBackward, type RecordTree, removeRecord } from '../map/records.ts';
+import { getRecord, putRecord, type RecordTree, records, recordsBackward, removeRecord } from '../map/records.ts';
 
 export type VersionTrees = { readonly [name in TreeName]: RecordTree };
 
@@ -79,7 +79,8 @@ export class VersionTable {
 
   childrenOf(number: number): number[] {
     const children: number[] = [];
-    for (const { key } of records(this.trees.children, numberKey(number), numberKey(number + 1))) children.push(numberInKey(key, NUMBER_KEY_BYTES));
+    for (const { key } of records(this.trees.children, numberKey(number), numberKey(number + 1)))
+      children.push(numberInKey(key, NUMBER_KEY_BYTES));
     return children;
   }
 
@@ -89,8 +90,12 @@ export class VersionTable {
     return undefined;
   }
 
-  *newestFirst(): Generator<NumberedVersion> {
-    for (const { key, value } of recordsBackward(this.trees.versions)) {
+  /** From version `from` (or the newest) down. */
+  *newestFirst(from?: number): Generator<NumberedVersion> {
+    for (const { key, value } of recordsBackward(
+      this.trees.versions,
+      from === undefined ? undefined : numberKey(from),
+    )) {
       const number = numberInKey(key);
       yield { number, ...decodeVersion(value, number) };
     }

@@ -10,14 +10,23 @@ const SEED = env.VSIMG_MODEL_SEED === undefined ? Date.now() % 2 ** 31 : Number(
 it(`random histories agree with plain byte arrays (VSIMG_MODEL_SEED=${SEED} VSIMG_MODEL_RUNS=${RUNS})`, async () => {
   let taken = 0;
   await fc.assert(
-    fc.asyncProperty(settings, fc.array(steps, { minLength: 1, maxLength: 120, size: 'max' }), async (setting, list) => {
-      const run = new ModelRun(setting);
-      for (const step of list) await run.take(step);
-      await run.finish();
-      taken += run.taken;
-    }),
+    fc.asyncProperty(
+      settings,
+      fc.array(steps, { minLength: 1, maxLength: 120, size: 'max' }),
+      async (setting, list) => {
+        const run = new ModelRun(setting);
+        for (const step of list) await run.take(step);
+        await run.finish();
+        taken += run.taken;
+      },
+    ),
     // Shrinking a failure may take long: better a large counterexample than none.
-    { seed: SEED, numRuns: RUNS, interruptAfterTimeLimit: 1_800_000, endOnFailure: env.VSIMG_MODEL_SHRINK === undefined },
+    {
+      seed: SEED,
+      numRuns: RUNS,
+      interruptAfterTimeLimit: 1_800_000,
+      endOnFailure: env.VSIMG_MODEL_SHRINK === undefined,
+    },
   );
   console.info(`${taken} operations, seed ${SEED}`);
   expect(taken).toBeGreaterThan(RUNS);

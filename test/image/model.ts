@@ -14,21 +14,54 @@ export type Step =
   | { readonly kind: 'commit'; readonly tag: boolean }
   | { readonly kind: 'checkout'; readonly pick: number; readonly branch: boolean }
   | { readonly kind: 'delete'; readonly pick: number }
-  | { readonly kind: 'import'; readonly sizeBytes: number; readonly seed: number; readonly keep: boolean; readonly stream: boolean }
+  | {
+      readonly kind: 'import';
+      readonly sizeBytes: number;
+      readonly seed: number;
+      readonly keep: boolean;
+      readonly stream: boolean;
+    }
   | { readonly kind: 'gc' | 'publish' | 'reopen' | 'diff' | 'check' };
 
 const position = fc.nat({ max: 2 ** 30 });
-const length = fc.oneof({ arbitrary: fc.nat({ max: 40 }), weight: 2 }, { arbitrary: fc.nat({ max: 3000 }), weight: 4 }, { arbitrary: fc.nat({ max: 150_000 }), weight: 1 });
+const length = fc.oneof(
+  { arbitrary: fc.nat({ max: 40 }), weight: 2 },
+  { arbitrary: fc.nat({ max: 3000 }), weight: 4 },
+  { arbitrary: fc.nat({ max: 150_000 }), weight: 1 },
+);
 
 export const steps: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 12, arbitrary: fc.record({ kind: fc.constant('write' as const), at: position, length, seed: fc.nat({ max: 255 }) }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({ kind: fc.constant('write' as const), at: position, length, seed: fc.nat({ max: 255 }) }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('rewrite' as const), at: position, length }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('zero' as const), at: position, length }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('commit' as const), tag: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('checkout' as const), pick: position, branch: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete' as const), pick: position }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('import' as const), sizeBytes: fc.nat({ max: 300_000 }), seed: fc.nat({ max: 255 }), keep: fc.boolean(), stream: fc.boolean() }) },
-  { weight: 5, arbitrary: fc.constantFrom<Step>({ kind: 'gc' }, { kind: 'publish' }, { kind: 'publish' }, { kind: 'reopen' }, { kind: 'reopen' }, { kind: 'diff' }, { kind: 'check' }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('import' as const),
+      sizeBytes: fc.nat({ max: 300_000 }),
+      seed: fc.nat({ max: 255 }),
+      keep: fc.boolean(),
+      stream: fc.boolean(),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.constantFrom<Step>(
+      { kind: 'gc' },
+      { kind: 'publish' },
+      { kind: 'publish' },
+      { kind: 'reopen' },
+      { kind: 'reopen' },
+      { kind: 'diff' },
+      { kind: 'check' },
+    ),
+  },
 );
 
 export interface Setting {
@@ -147,10 +180,16 @@ export class ModelRun {
       case 'rewrite':
       case 'zero': {
         const [start, end] = this.range(step.at, step.length);
-        const bytes = step.kind === 'write' ? pattern(end - start, step.seed) : step.kind === 'zero' ? new Uint8Array(end - start) : this.working.slice(start, end);
+        const bytes =
+          step.kind === 'write'
+            ? pattern(end - start, step.seed)
+            : step.kind === 'zero'
+              ? new Uint8Array(end - start)
+              : this.working.slice(start, end);
         this.working = this.working.slice();
         this.working.set(bytes, start);
-        const report = step.kind === 'zero' ? await this.image.zero(start, end - start) : await this.image.write(start, bytes);
+        const report =
+          step.kind === 'zero' ? await this.image.zero(start, end - start) : await this.image.write(start, bytes);
         expect(report.requestedBytes).toBe(end - start);
         if (step.kind === 'rewrite') expect(report.storedBytes).toBe(0);
         break;
@@ -200,7 +239,12 @@ export class ModelRun {
   }
 
   private async commit(tag: boolean): Promise<void> {
-    const options = { message: `version at ${this.clock}`, timeSeconds: this.clock++, allowEmpty: true, ...(tag ? { tag: `t${this.names++}` } : {}) };
+    const options = {
+      message: `version at ${this.clock}`,
+      timeSeconds: this.clock++,
+      allowEmpty: true,
+      ...(tag ? { tag: `t${this.names++}` } : {}),
+    };
     const version = await this.image.commit(options);
     expect(version.parent).toBe(this.head);
     this.added(version.number);
@@ -247,7 +291,10 @@ export class ModelRun {
     if (step.keep) bytes.set(this.working.subarray(0, bytes.length));
     const source = sourceOf(bytes, { stream: step.stream });
     const options = { message: 'import', timeSeconds: this.clock++ };
-    if (this.isDirty || (this.head !== null && this.working.length !== (this.versions.get(this.head) as Uint8Array).length)) {
+    if (
+      this.isDirty ||
+      (this.head !== null && this.working.length !== (this.versions.get(this.head) as Uint8Array).length)
+    ) {
       await expect(this.image.importFrom(source, options)).rejects.toMatchObject({ code: 'refused' });
       return;
     }
@@ -262,12 +309,20 @@ export class ModelRun {
       for (const b of revs) {
         const before = a === null ? this.working : (this.versions.get(a) as Uint8Array);
         const after = b === null ? this.working : (this.versions.get(b) as Uint8Array);
-        this.compareDiff([...this.image.diff(a === null ? null : String(a), b === null ? null : String(b))], before, after);
+        this.compareDiff(
+          [...this.image.diff(a === null ? null : String(a), b === null ? null : String(b))],
+          before,
+          after,
+        );
       }
     }
   }
 
-  private compareDiff(ranges: readonly { start: number; length: number; kind: string }[], before: Uint8Array, after: Uint8Array): void {
+  private compareDiff(
+    ranges: readonly { start: number; length: number; kind: string }[],
+    before: Uint8Array,
+    after: Uint8Array,
+  ): void {
     const longest = Math.max(before.length, after.length);
     let at = 0;
     const same = (end: number): void => {
@@ -307,7 +362,8 @@ export class ModelRun {
 
   private async compareAll(): Promise<void> {
     expectSame(await readAll(this.image, null), this.working, 'working state');
-    for (const [number, bytes] of this.versions) expectSame(await readAll(this.image, String(number)), bytes, `version ${number}`);
+    for (const [number, bytes] of this.versions)
+      expectSame(await readAll(this.image, String(number)), bytes, `version ${number}`);
     expect([...this.image.versions()].map((version) => version.number)).toEqual([...this.versions.keys()].reverse());
   }
 }
