@@ -73,9 +73,9 @@ export class ExtentMap {
     this.replace(start, start + length, { start, length, log, kind: EXTENT_KIND.data });
   }
 
-  /** Makes `[start, end)`, some of which is mapped, a hole. */
+  /** Makes `[start, end)` a hole. */
   clear(start: number, end: number): void {
-    this.replace(start, end, undefined);
+    if (this.extents(start, end).next().done !== true) this.replace(start, end, undefined);
   }
 
   /** Marks `[start, end)` as lost: reading it is an error until it is written again. */

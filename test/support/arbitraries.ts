@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { MAX_PAGE_BYTES } from '../../src/format/layout.ts';
+import { MAX_PAGE_BYTES, RECORDS_OFFSET } from '../../src/format/layout.ts';
 import type { PageRef, TreeRoot } from '../../src/format/page.ts';
 
 /** Counts of every magnitude up to 2^53 - 1, or up to `max`. */
@@ -15,7 +15,7 @@ export function counts(max: number = Number.MAX_SAFE_INTEGER): fc.Arbitrary<numb
 export const checksums = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 
 export const pageRefs: fc.Arbitrary<PageRef> = fc.record({
-  place: counts(2 ** 51),
+  place: counts(2 ** 50).map((value) => value + RECORDS_OFFSET),
   lengthBytes: fc.integer({ min: 1, max: MAX_PAGE_BYTES }),
   checksum: checksums,
 });
