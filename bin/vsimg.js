@@ -4,8 +4,15 @@
 // Keeps compiled code between runs where Node can (from 22.8 on): saves 1 to 2 ms at each start.
 require('node:module').enableCompileCache?.();
 
-require('../dist/cli/main.cjs')
-  .main(process.argv.slice(2))
-  .then((status) => {
-    process.exitCode = status;
-  });
+let program;
+try {
+  program = require('../dist/cli/main.cjs');
+} catch (error) {
+  if (error.code !== 'MODULE_NOT_FOUND' || !error.message.includes('dist/cli/main.cjs')) throw error;
+  process.stderr.write("vsimg: not built yet; run 'npm ci && npm run build' in its folder\n");
+  process.exit(70);
+}
+
+program.main(process.argv.slice(2)).then((status) => {
+  process.exitCode = status;
+});

@@ -36,7 +36,7 @@ export interface HostRange {
 }
 
 /** Names of the trees whose roots the header holds. */
-export const TREE_NAMES = ['versions', 'ids', 'children', 'refs', 'marks', 'log'] as const;
+export const TREE_NAMES = ['versions', 'children', 'refs', 'marks', 'log'] as const;
 export type TreeName = (typeof TREE_NAMES)[number];
 
 /** All that a container says about itself; msgpack, in both slots. */
@@ -161,7 +161,6 @@ export function decodeHeader(bytes: Uint8Array, where: string): Header {
     },
     trees: {
       versions: trees.root('versions'),
-      ids: trees.root('ids'),
       children: trees.root('children'),
       refs: trees.root('refs'),
       marks: trees.root('marks'),

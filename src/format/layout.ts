@@ -37,6 +37,8 @@ export const SEGMENT_BYTES = 4 * 1024 * 1024;
 
 /** Pages split when their encoding would be longer; a single entry may make a page longer, up to `MAX_PAGE_BYTES`. */
 export const EXTENT_PAGE_BYTES = 384;
+/** Changes to free space are scattered: few large pages are written for them instead of many small ones. */
+export const SPACE_PAGE_BYTES = 2048;
 export const RECORD_PAGE_BYTES = 640;
 export const MAX_PAGE_BYTES = 65536;
 /** Levels of a tree, leaf included: 2^53 entries at two a page need 53. */

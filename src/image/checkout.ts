@@ -8,7 +8,7 @@ import type { Container } from './container.ts';
 export function refuseDirty(container: Container, what: string): void {
   if (!isDirty(container)) return;
   throw new VsimgError('refused', `${what} would drop uncommitted changes`, {
-    hint: "commit them first with 'vsimg commit', or give --force",
+    hint: "commit them first with 'vsimg commit', or drop them with 'vsimg checkout IMAGE --force'",
   });
 }
 

@@ -17,6 +17,11 @@ const MAX_ROUNDS = 4;
 const SLACK_BYTES = 16 * 1024;
 const SLACK_SHARE = 0.01;
 
+/** True if records that end at `end` could end so much lower that moving them pays. */
+export function isWorthCompacting(end: number, least: number): boolean {
+  return end > least + Math.max(SLACK_BYTES, least * SLACK_SHARE);
+}
+
 /** Moves what lies at the end of the file into free space before it, and cuts the file. */
 export async function compactTail(container: Container): Promise<void> {
   await settle(container);
@@ -26,8 +31,7 @@ export async function compactTail(container: Container): Promise<void> {
     const segments: Segment[] = [];
     const survey = surveyContainer(container, { segment: (segment) => segments.push(segment) });
     const limit = RECORDS_OFFSET + survey.used.totalBytes;
-    if (endBefore <= limit + Math.max(SLACK_BYTES, limit * SLACK_SHARE) || container.header.space.freeBytes === 0)
-      break;
+    if (!isWorthCompacting(endBefore, limit) || container.header.space.freeBytes === 0) break;
     container.begin();
     // The reserve would only stand in the way.
     container.space.emptyReserve();

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { VsimgError } from '../errors.ts';
+import { corrupt, VsimgError } from '../errors.ts';
+import { decodeSegmentEntry } from '../format/chunk-table.ts';
 import { type Header, NO_FEATURES, TREE_NAMES, type TreeName, unknownReadOnlyFeature } from '../format/header.ts';
 import {
   DEFAULT_BLOCK_BYTES,
@@ -11,6 +12,7 @@ import {
   SLOT_BYTES,
 } from '../format/layout.ts';
 import type { TreeRoot } from '../format/page.ts';
+import { numberInKey } from '../format/record-page.ts';
 import { encodeSlot, readSlots, type Slots } from '../format/slot.ts';
 import { LogReader } from '../log/reader.ts';
 import { SegmentTables } from '../log/tables.ts';
@@ -18,7 +20,7 @@ import { LogWriter } from '../log/writer.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import { recordLayout } from '../map/layouts.ts';
 import { PageStore } from '../map/pages.ts';
-import type { RecordTree } from '../map/records.ts';
+import { type RecordTree, recordsBackward } from '../map/records.ts';
 import { PersistentTree } from '../map/tree.ts';
 import { Space } from '../space/space.ts';
 import { FailStopStorage } from '../storage/fail-stop.ts';
@@ -30,7 +32,6 @@ import { cleanYoung } from './clean.ts';
 
 const TREE_TITLES: { readonly [name in TreeName]: string } = {
   versions: 'version table',
-  ids: 'version ids',
   children: 'version children',
   refs: 'tags and branches',
   marks: 'names of versions',
@@ -88,7 +89,6 @@ export class Container {
       new PersistentTree(recordLayout(TREE_TITLES[name]), this.pages, header.trees[name]);
     this.trees = {
       versions: open('versions'),
-      ids: open('ids'),
       children: open('children'),
       refs: open('refs'),
       marks: open('marks'),
@@ -127,7 +127,10 @@ export class Container {
         hint: 'use a newer vsimg; reading works',
       });
     }
-    return new Container(storage.readOnly ? storage : new FailStopStorage(storage), slots, options);
+    if (storage.readOnly) return new Container(storage, slots, options);
+    const container = new Container(new FailStopStorage(storage), slots, options);
+    container.checkCounters();
+    return container;
   }
 
   /** Makes an empty container on an empty storage and opens it. Errors: 'usage' for impossible sizes. */
@@ -156,7 +159,7 @@ export class Container {
       head: { branch: 'main', version: null },
       working: { sizeBytes: create.sizeBytes, map: null, sharedGeneration: 0 },
       log: { next: 0, youngMark: 0, dataBytes: 0, deadBlocks: 0 },
-      trees: { versions: null, ids: null, children: null, refs: null, marks: null, log: null },
+      trees: { versions: null, children: null, refs: null, marks: null, log: null },
       space: {
         free: null,
         bySize: null,
@@ -171,6 +174,22 @@ export class Container {
     storage.write(slot, SLOT_A_OFFSET);
     storage.write(slot, SLOT_B_OFFSET);
     return Container.open(storage, options);
+  }
+
+  /** Counters of a damaged header must not lead a writer over what is there. Errors: 'corrupt'. */
+  private checkCounters(): void {
+    const { log, space, nextVersion } = this.header;
+    for (const { key, value } of recordsBackward(this.trees.log)) {
+      const entry = decodeSegmentEntry(value);
+      if (numberInKey(key) + entry.blockCount > log.next || entry.place + entry.lengthBytes > space.end)
+        throw corrupt(`${this.storage.name}: the header lags behind the log`);
+      break;
+    }
+    for (const { key } of recordsBackward(this.trees.versions)) {
+      if (numberInKey(key) >= nextVersion)
+        throw corrupt(`${this.storage.name}: the header lags behind the version table`);
+      break;
+    }
   }
 
   get blockBytes(): number {
@@ -272,7 +291,14 @@ export class Container {
     if (this.options.sync !== 'off') this.storage.sync();
   }
 
+  /** Gives up what was not published; the file gets its published length back. */
   close(): void {
+    const { end } = this.header.space;
+    try {
+      if (this.begun && this.storage.size() > end) this.storage.truncate(end);
+    } catch {
+      // After a failure nothing may be written any more; the next gc cuts the file.
+    }
     this.storage.close();
   }
 }

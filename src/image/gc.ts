@@ -6,7 +6,7 @@ import { type SealedChunk, sealChunk } from '../log/seal.ts';
 import type { Segment } from '../log/tables.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
-import { compactTail } from './compact.ts';
+import { compactTail, isWorthCompacting } from './compact.ts';
 import type { Container } from './container.ts';
 import { type Survey, surveyContainer } from './survey.ts';
 import { unlessCorrupt } from './view.ts';
@@ -43,7 +43,11 @@ export async function collectGarbage(container: Container, options: GcOptions): 
   const plans = segments.map((segment) => planSegment(container, survey, segment)).filter((plan) => plan !== undefined);
   if (options.dryRun === true) {
     const kept = survey.used.totalBytes - plans.reduce((total, plan) => total + plan.freedBytes, 0);
-    const fileBytesAfter = Math.min(fileBytesBefore, RECORDS_OFFSET + kept);
+    // Less than the slack is not worth moving records for.
+    const least = RECORDS_OFFSET + kept;
+    const fileBytesAfter = isWorthCompacting(Math.min(fileBytesBefore, container.header.space.end), least)
+      ? least
+      : Math.min(fileBytesBefore, container.header.space.end);
     return { dryRun: true, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
   }
   refuseOverlaps(container, survey);

@@ -31,6 +31,7 @@ import { type View, viewPieces } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
 
 const MAX_LOOKS = 20;
+const LOOK_BYTES = 1024 * 1024;
 /** Versions that are read at a time: a look must be short. */
 const VERSIONS_A_LOOK = 16;
 
@@ -88,7 +89,9 @@ export class Image {
   private describeImage(): ImageInfo {
     const { header, generation, storage } = this.container;
     const { space, log } = header;
-    const freeBytes = unusedSpace(space);
+    // What an interrupted command left behind the end is as good as free.
+    const tailBytes = Math.max(0, storage.size() - space.end);
+    const listedBytes = unusedSpace(space);
     return {
       sizeBytes: this.container.workingSizeBytes,
       imageId: hex(header.imageId),
@@ -103,8 +106,8 @@ export class Image {
       space: {
         fileBytes: storage.size(),
         dataBytes: log.dataBytes,
-        metadataBytes: 2 * SLOT_BYTES + space.end - RECORDS_OFFSET - freeBytes - log.dataBytes,
-        freeBytes,
+        metadataBytes: 2 * SLOT_BYTES + space.end - RECORDS_OFFSET - listedBytes - log.dataBytes,
+        freeBytes: listedBytes + tailBytes,
       },
     };
   }
@@ -181,7 +184,9 @@ export class Image {
 
   private view(rev: string | null): View {
     if (rev === null) return workingView(this.container);
-    const version = this.container.versions.need(this.resolve(rev));
+    // Resolving may open the container again: only then is it looked into.
+    const number = this.resolve(rev);
+    const version = this.container.versions.need(number);
     return { map: new ExtentMap(this.container.pages, version.map), sizeBytes: version.sizeBytes };
   }
 
@@ -191,7 +196,20 @@ export class Image {
 
   /** Data and holes of `[start, end)` in order; data at most 1 MiB a piece, valid until the next is asked for. */
   async *pieces(rev: string | null, start: number, end: number): AsyncIterableIterator<Piece> {
-    yield* viewPieces(this.container, this.view(rev), start, end);
+    if (this.reopen === undefined) {
+      yield* viewPieces(this.container, this.view(rev), start, end);
+      return;
+    }
+    for (let from = start; from < end; from += LOOK_BYTES) {
+      yield* this.look(() => this.copyPieces(rev, from, Math.min(end, from + LOOK_BYTES)));
+    }
+  }
+
+  private copyPieces(rev: string | null, start: number, end: number): Piece[] {
+    const copies: Piece[] = [];
+    for (const piece of viewPieces(this.container, this.view(rev), start, end))
+      copies.push(piece.kind === 'data' ? { ...piece, bytes: piece.bytes.slice() } : piece);
+    return copies;
   }
 
   /** Errors: 'refused' beyond the end of the disk. */

@@ -15,7 +15,7 @@ import { decodeVersion, type VersionRecord } from '../format/version-record.ts';
 import type { Segment } from '../log/tables.ts';
 import { extentLayout, spaceLayout } from '../map/layouts.ts';
 import { walkTree } from '../map/walk.ts';
-import { rangeOfRecord } from '../space/space.ts';
+import { DATA_BYTES, rangeOfRecord } from '../space/space.ts';
 import type { Container } from './container.ts';
 import { RangeSet } from './ranges.ts';
 
@@ -29,8 +29,8 @@ export interface Survey {
   readonly live: RangeSet;
   /** Log blocks that segments hold. */
   readonly held: RangeSet;
-  /** Bytes of the free ranges as they are listed by length. */
-  freeBySize: number;
+  /** Bytes of the free ranges that are listed by length, less those that should be. */
+  freeBySizeExcess: number;
   pages: number;
   segments: number;
   versions: number;
@@ -61,7 +61,7 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
     unused: new RangeSet(),
     live: new RangeSet(),
     held: new RangeSet(),
-    freeBySize: 0,
+    freeBySizeExcess: 0,
     pages: 0,
     segments: 0,
     versions: 0,
@@ -134,12 +134,19 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
       survey.unused.add(range.start, range.end);
     });
   };
-  walkTree(spaceLayout, pages, header.space.free, { page, ...damage, leaf: unused });
+  const free = (leaf: Records): void => {
+    unused(leaf);
+    leaf.keys.forEach((key, index) => {
+      const { start, end } = rangeOfRecord(key, leaf.values[index] as Uint8Array);
+      if (end - start >= DATA_BYTES) survey.freeBySizeExcess -= end - start;
+    });
+  };
+  walkTree(spaceLayout, pages, header.space.free, { page, ...damage, leaf: free });
   walkTree(container.space.bySize.layout, pages, header.space.bySize, {
     page,
     ...damage,
     leaf: (leaf) => {
-      for (const key of leaf.keys) survey.freeBySize += numberInKey(key);
+      for (const key of leaf.keys) survey.freeBySizeExcess += numberInKey(key);
     },
   });
   walkTree(container.space.pending.layout, pages, header.space.pending, { page, ...damage, leaf: unused });

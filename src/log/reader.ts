@@ -86,6 +86,8 @@ export class LogReader {
         if (
           pending !== undefined &&
           pending.place + pending.lengthBytes === place &&
+          // Chunks that touch in the file need not follow each other in the log.
+          pending.offset + pending.lengthBytes === offset &&
           pending.lengthBytes + lengthBytes <= READ_BYTES
         ) {
           pending.lengthBytes += lengthBytes;

@@ -10,7 +10,7 @@ import {
   spliceExtents,
   writeExtents,
 } from '../format/extent-page.ts';
-import { EXTENT_PAGE_BYTES, RECORD_PAGE_BYTES } from '../format/layout.ts';
+import { EXTENT_PAGE_BYTES, RECORD_PAGE_BYTES, SPACE_PAGE_BYTES } from '../format/layout.ts';
 import { PAGE_KIND } from '../format/page.ts';
 import { NO_RECORDS, type Records, readRecords, recordBytes, stringKeys, writeRecords } from '../format/record-page.ts';
 import type { TreeLayout } from './node.ts';
@@ -56,6 +56,7 @@ export function recordLayout(name: string): TreeLayout<string, Records> {
 export const spaceLayout: TreeLayout<string, Records> = {
   ...recordLayout('free space'),
   kind: PAGE_KIND.space,
+  pageBytes: SPACE_PAGE_BYTES,
   sum: (leaf) => {
     let longest = 0;
     for (const value of leaf.values) longest = Math.max(longest, new ByteReader(value, 'free space').varint());

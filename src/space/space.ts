@@ -1,7 +1,7 @@
 import { corrupt, VsimgError } from '../errors.ts';
 import { ByteReader, ByteWriter } from '../format/cursor.ts';
 import { type Header, type HostRange, MAX_RESERVE_RANGES } from '../format/header.ts';
-import { MAX_CONTAINER_BYTES, RECORD_PAGE_BYTES, RECORDS_OFFSET } from '../format/layout.ts';
+import { MAX_CONTAINER_BYTES, RECORDS_OFFSET, SPACE_PAGE_BYTES } from '../format/layout.ts';
 import { NO_RECORDS, NUMBER_KEY_BYTES, numberInKey, numberKey, type Records } from '../format/record-page.ts';
 import { recordLayout, spaceLayout } from '../map/layouts.ts';
 import { isLeaf, type TreeNode } from '../map/node.ts';
@@ -14,8 +14,8 @@ export type { HostRange } from '../format/header.ts';
 /** What the header keeps of the space. */
 export type SpaceState = Header['space'];
 
-/** From this length on, a record counts as data. */
-const DATA_BYTES = 2048;
+/** From this length on, a record counts as data, and a free run may hold some. */
+export const DATA_BYTES = 2048;
 /** Data fits a free run that is at most so many times as long. */
 const FIT_FACTOR = 1.02;
 /** Free runs from this length on are broken up for records that last, of any length. */
@@ -38,7 +38,7 @@ const MAX_RIPENED = 100_000;
  */
 export class Space {
   readonly free: RecordTree;
-  /** The same ranges as `free`, by length: keys only. */
+  /** The ranges of `free` that are long enough for data, by length: keys only. */
   readonly bySize: RecordTree;
   readonly pending: RecordTree;
   private readonly windows: { lasting: HostRange; passing: HostRange } = { lasting: EMPTY, passing: EMPTY };
@@ -92,7 +92,7 @@ export class Space {
 
   fillReserve(): void {
     while (this.reserve.length < MAX_RESERVE_RANGES && totalOf(this.reserve) < RESERVE_BYTES) {
-      const run = this.passingRun(RECORD_PAGE_BYTES);
+      const run = this.passingRun(SPACE_PAGE_BYTES);
       if (run === undefined) return;
       this.reserve.push(this.take(run, Math.min(run.end - run.start, RESERVE_BYTES)));
     }
@@ -125,7 +125,7 @@ export class Space {
       if (start + length !== this.endOffset) return;
       this.checked(start, length);
       removeRecord(this.free, key);
-      removeRecord(this.bySize, numberKey(length, start));
+      this.unlist(start, length);
       this.freeTotal -= length;
       this.endOffset = start;
       return;
@@ -258,7 +258,7 @@ export class Space {
       const beforeEnd = place + lengthOf(before.value);
       if (beforeEnd > start) throw corrupt(`free space at ${place} overlaps what is given back at ${start}`, place);
       if (beforeEnd === start) {
-        removeRecord(this.bySize, numberKey(start - place, place));
+        this.unlist(place, start - place);
         start = place;
       }
     }
@@ -266,12 +266,20 @@ export class Space {
     let to = numberKey(end);
     if (after !== undefined && after.key === to) {
       const length = lengthOf(after.value);
-      removeRecord(this.bySize, numberKey(length, end));
+      this.unlist(end, length);
       end += length;
       to = `${to}\0`;
     }
     this.free.replaceRange(numberKey(start), to, { keys: [numberKey(start)], values: [encodeLength(end - start)] });
-    putRecord(this.bySize, numberKey(end - start, start), NO_VALUE);
+    this.list(start, end - start);
+  }
+
+  private list(start: number, length: number): void {
+    if (length >= DATA_BYTES) putRecord(this.bySize, numberKey(length, start), NO_VALUE);
+  }
+
+  private unlist(start: number, length: number): void {
+    if (length >= DATA_BYTES) removeRecord(this.bySize, numberKey(length, start));
   }
 
   /** Takes the first `lengthBytes` of a free run. */
@@ -280,13 +288,13 @@ export class Space {
     const rest: Records =
       end < run.end ? { keys: [numberKey(end)], values: [encodeLength(run.end - end)] } : NO_RECORDS;
     this.free.replaceRange(numberKey(run.start), numberKey(run.end), rest);
-    removeRecord(this.bySize, numberKey(run.end - run.start, run.start));
-    if (end < run.end) putRecord(this.bySize, numberKey(run.end - end, end), NO_VALUE);
+    this.unlist(run.start, run.end - run.start);
+    if (end < run.end) this.list(end, run.end - end);
     this.freeTotal -= lengthBytes;
     return { start: run.start, end };
   }
 
-  /** The shortest free run of at least `lengthBytes`. */
+  /** The shortest free run of at least `lengthBytes`, which must be the length of data. */
   private bestFit(lengthBytes: number): HostRange | undefined {
     for (const { key } of records(this.bySize, numberKey(lengthBytes))) {
       return this.checked(numberInKey(key, NUMBER_KEY_BYTES), numberInKey(key));

@@ -1,8 +1,7 @@
 import { corrupt } from '../errors.ts';
-import { ByteReader, ByteWriter } from '../format/cursor.ts';
 import type { TreeName } from '../format/header.ts';
-import { bytesToKey, NUMBER_KEY_BYTES, numberInKey, numberKey } from '../format/record-page.ts';
-import { decodeVersion, encodeVersion, VERSION_ID_BYTES, type VersionRecord } from '../format/version-record.ts';
+import { NUMBER_KEY_BYTES, numberInKey, numberKey } from '../format/record-page.ts';
+import { decodeVersion, encodeVersion, type VersionRecord } from '../format/version-record.ts';
 import { getRecord, putRecord, type RecordTree, records, recordsBackward, removeRecord } from '../map/records.ts';
 
 export type VersionTrees = { readonly [name in TreeName]: RecordTree };
@@ -51,9 +50,6 @@ export class VersionTable {
     const number = this.nextNumber++;
     this.total++;
     this.put(number, record);
-    const id = new ByteWriter(8);
-    id.varint(number);
-    putRecord(this.trees.ids, bytesToKey(record.id), id.finish());
     if (record.parent !== null) putRecord(this.trees.children, numberKey(record.parent, number), NOTHING);
     return { number, ...record };
   }
@@ -72,7 +68,6 @@ export class VersionTable {
       if (version.parent !== null) putRecord(trees.children, numberKey(version.parent, child), NOTHING);
     }
     if (version.parent !== null) removeRecord(trees.children, numberKey(version.parent, version.number));
-    removeRecord(trees.ids, bytesToKey(version.id));
     removeRecord(trees.versions, numberKey(version.number));
     this.total--;
   }
@@ -108,15 +103,16 @@ export class VersionTable {
     }
   }
 
-  /** Versions whose id starts with these hex digits, at most `limit`. */
-  withIdPrefix(hex: string, limit: number): number[] {
-    const digits = VERSION_ID_BYTES * 2;
-    const from = bytesToKey(Buffer.from(hex.padEnd(digits, '0'), 'hex'));
-    const last = bytesToKey(Buffer.from(hex.padEnd(digits, 'f'), 'hex'));
+  /**
+   * Versions whose id starts with these hex digits, at most `limit`. Goes through the whole table: an index by
+   * id would make every commit change pages all over the file, for a look-up that only people ask for.
+   */
+  withIdPrefix(digits: string, limit: number): number[] {
     const numbers: number[] = [];
-    for (const { value } of records(this.trees.ids, from, `${last}\0`)) {
+    for (const { number, id } of this.oldestFirst()) {
+      if (!hex(id).startsWith(digits)) continue;
+      numbers.push(number);
       if (numbers.length === limit) break;
-      numbers.push(new ByteReader(value, 'version ids').varint());
     }
     return numbers;
   }

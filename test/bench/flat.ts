@@ -38,22 +38,26 @@ async function drain(pieces: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of pieces);
 }
 
-const scales: Scale[] = [
-  { sizeBytes: 2 ** 30, versions: 10, extents: 100 },
-  { sizeBytes: 8 * 2 ** 40, versions: 10, extents: 100 },
-  { sizeBytes: 2 ** 30, versions: 10_000, extents: 100 },
-  { sizeBytes: 8 * 2 ** 40, versions: 10, extents: 1_000_000 },
-  { sizeBytes: 8 * 2 ** 40, versions: 10_000, extents: 1_000_000 },
-];
+const scales: Scale[] = process.env.ONLY
+  ? [{ sizeBytes: 2 ** 30, versions: 10_000, extents: 100 }]
+  : [
+      { sizeBytes: 2 ** 30, versions: 10, extents: 100 },
+      { sizeBytes: 8 * 2 ** 40, versions: 10, extents: 100 },
+      { sizeBytes: 2 ** 30, versions: 10_000, extents: 100 },
+      { sizeBytes: 8 * 2 ** 40, versions: 10, extents: 1_000_000 },
+      { sizeBytes: 8 * 2 ** 40, versions: 10_000, extents: 1_000_000 },
+    ];
 
-console.log('\n## Reads and bytes of small commands\n\n| image | info | read 4 KiB of version 1 | log -n 10 | write 4 KiB, commit |\n|---|---|---|---|---|');
+console.log(
+  '\n## Reads and bytes of small commands\n\n| image | info | read 4 KiB of version 1 | log -n 10 | write 4 KiB, commit |\n|---|---|---|---|---|',
+);
 for (const scale of scales) {
   const disk = await build(scale);
   const cells: string[] = [];
   const measure = async (action: (image: Image) => Promise<unknown>): Promise<void> => {
     const storage = new CountingStorage(new MemoryStorage(disk.clone()));
     await action(new Image(Container.open(storage)));
-    const { reads, bytesRead, writes, bytesWritten } = storage.counts;
+    const { reads, readBytes: bytesRead, writes, writtenBytes: bytesWritten } = storage.counts;
     cells.push(`${reads} reads, ${bytesRead} B${writes === 0 ? '' : `; ${writes} writes, ${bytesWritten} B`}`);
   };
   const middle = Math.floor(scale.extents / 2) * Math.floor(scale.sizeBytes / BLOCK / scale.extents) * BLOCK;

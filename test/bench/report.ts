@@ -14,7 +14,9 @@ function number(value: number): string {
 export function printFigures(title: string, figures: readonly Figure[]): void {
   console.log(`\n## ${title}\n\n| what | measured | bar |\n|---|---|---|`);
   for (const { what, value, bar, unit } of figures) {
-    console.log(`| ${what} | ${number(value)} ${unit} | ${bar === undefined ? '' : `${number(bar)} ${unit}${value <= bar ? '' : ' (missed)'}`} |`);
+    console.log(
+      `| ${what} | ${number(value)} ${unit} | ${bar === undefined ? '' : `${number(bar)} ${unit}${value <= bar ? '' : ' (missed)'}`} |`,
+    );
   }
 }
 

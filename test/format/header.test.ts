@@ -35,7 +35,7 @@ const headers: fc.Arbitrary<Header> = fc.record({
     dataBytes,
     deadBlocks,
   })),
-  trees: fc.record({ versions: roots, ids: roots, children: roots, refs: roots, marks: roots, log: roots }),
+  trees: fc.record({ versions: roots, children: roots, refs: roots, marks: roots, log: roots }),
   space: fc
     .tuple(roots, roots, roots, fc.array(places, { minLength: 1, maxLength: 9 }), counts(), counts())
     .map(([free, bySize, pending, list, freeBytes, pendingBytes]) => {
@@ -62,7 +62,6 @@ const small: Header = {
   log: { next: 5, youngMark: 4, dataBytes: 100, deadBlocks: 0 },
   trees: {
     versions: { place: 9000, lengthBytes: 400, checksum: 1 },
-    ids: null,
     children: null,
     refs: null,
     marks: null,

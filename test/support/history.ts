@@ -12,7 +12,6 @@ export function newHistory(): { readonly versions: VersionTable; readonly refs: 
   const tree = (name: string): RecordTree => new PersistentTree(recordLayout(name), file.store(), null);
   const trees: VersionTrees = {
     versions: tree('versions'),
-    ids: tree('ids'),
     children: tree('children'),
     refs: tree('refs'),
     marks: tree('marks'),
