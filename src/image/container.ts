@@ -267,6 +267,8 @@ export class Container {
 
   private publishHeader(generation: number, header: Header): void {
     const slot = encodeSlot(generation, header);
+    // Totals that come from a damaged header must not make one that nobody can read.
+    readSlots(slot, slot, this.storage.name);
     if (this.staleSlot !== undefined) {
       // The one good slot must never be the one that is written next.
       this.storage.write(
