@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { VsimgError } from '../errors.ts';
 import type { DataSource, DataTarget } from '../storage/transfer.ts';
 import type { CommitOptions, OnProgress, WriteReport } from './api.ts';
@@ -8,6 +9,7 @@ import { resizeWorking } from './resize.ts';
 import { type View, viewPieces } from './view.ts';
 import { addReports, NOTHING_WRITTEN, writeBytes, zeroBytes } from './write.ts';
 
+const TURN_BYTES = 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
 /** Size of the working state while the length of a stream is not known yet. */
 const UNKNOWN_SIZE = Number.MAX_SAFE_INTEGER;
@@ -62,11 +64,18 @@ export async function exportView(
   options: { readonly onProgress?: OnProgress },
 ): Promise<ExportReport> {
   let dataBytes = 0;
+  let sinceTurn = 0;
   try {
     for (const piece of viewPieces(container, view, 0, view.sizeBytes)) {
       if (piece.kind === 'data') {
         await target.data(piece.start, piece.bytes);
         dataBytes += piece.bytes.length;
+        sinceTurn += piece.bytes.length;
+        // Buffers of native code are only freed between turns of the event loop.
+        if (sinceTurn >= TURN_BYTES) {
+          await setImmediate();
+          sinceTurn = 0;
+        }
         options.onProgress?.(piece.start + piece.bytes.length, view.sizeBytes);
       } else {
         await target.hole(piece.start, piece.end);

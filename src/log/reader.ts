@@ -9,11 +9,12 @@ import {
   presentBefore,
   presentCount,
 } from '../format/chunk-table.ts';
+import { CHUNK_BYTES } from '../format/layout.ts';
 import type { Storage } from '../storage/storage.ts';
 import { decompress } from './codec.ts';
 import type { SegmentTables } from './tables.ts';
 
-const CACHED_CHUNK_BYTES = 8 * 1024 * 1024;
+const CACHED_CHUNK_BYTES = 4 * 1024 * 1024;
 /** Raw chunks that lie one behind the other are read with one call of up to this size. */
 const READ_BYTES = 1024 * 1024;
 
@@ -35,6 +36,8 @@ export class LogReader {
   readonly chunkBlocks: number;
   private readonly decoded = new Map<number, { readonly checksum: number; readonly raw: Uint8Array }>();
   private decodedBytes = 0;
+  /** Compressed bytes of one chunk, for as long as it is decoded. */
+  private scratch: Uint8Array | undefined;
 
   constructor(storage: Storage, tables: SegmentTables, blockBytes: number) {
     this.storage = storage;
@@ -143,21 +146,25 @@ export class LogReader {
   }
 
   private decodeStored(chunk: Chunk): Uint8Array {
-    const stored = this.storedBytes(chunk);
-    return chunk.codec === CODEC.raw ? stored : decompress(stored, presentCount(chunk) * this.blockBytes, chunk.place);
+    if (chunk.codec === CODEC.raw) return this.storedBytes(chunk);
+    this.scratch ??= new Uint8Array(CHUNK_BYTES);
+    const stored = this.scratch.subarray(0, chunk.storedBytes);
+    this.readStored(chunk, stored);
+    return decompress(stored, presentCount(chunk) * this.blockBytes, chunk.place);
   }
 
   /** The bytes of a chunk as they are stored, verified. */
   storedBytes(chunk: Chunk): Uint8Array {
     const stored = new Uint8Array(chunk.storedBytes);
-    if (chunk.codec === CODEC.raw) {
-      this.readRaw(chunk.place, stored, [chunk.checksums]);
-      return stored;
-    }
-    if (this.storage.read(stored, chunk.place) < stored.length)
-      throw corrupt(`chunk at ${chunk.place} lies beyond the end of the file`, chunk.place);
-    if (checksum(stored) !== chunk.checksums[0])
-      throw corrupt(`chunk at ${chunk.place} has a wrong checksum`, chunk.place);
+    if (chunk.codec === CODEC.raw) this.readRaw(chunk.place, stored, [chunk.checksums]);
+    else this.readStored(chunk, stored);
     return stored;
+  }
+
+  private readStored(chunk: Chunk, into: Uint8Array): void {
+    if (this.storage.read(into, chunk.place) < into.length)
+      throw corrupt(`chunk at ${chunk.place} lies beyond the end of the file`, chunk.place);
+    if (checksum(into) !== chunk.checksums[0])
+      throw corrupt(`chunk at ${chunk.place} has a wrong checksum`, chunk.place);
   }
 }

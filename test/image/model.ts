@@ -5,6 +5,7 @@ import { Container } from '../../src/image/container.ts';
 import { Image } from '../../src/image/image.ts';
 import { MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
 import type { DataSource, Piece } from '../../src/storage/transfer.ts';
+import { SeededRandom } from '../support/random.ts';
 
 /** One step of a random history; numbers are reduced to what is possible when the step is taken. */
 export type Step =
@@ -81,6 +82,8 @@ const SLACK_BYTES = 300_000;
 
 /** Bytes that differ by seed, compress somewhat, and hold runs of zeros. */
 function pattern(lengthBytes: number, seed: number): Uint8Array {
+  // A quarter does not compress, so that raw and compressed chunks lie side by side.
+  if (seed % 4 === 0) return new SeededRandom(seed).bytes(lengthBytes);
   const bytes = new Uint8Array(lengthBytes);
   let state = seed * 2654435761 + 1;
   for (let index = 0; index < lengthBytes; index++) {
