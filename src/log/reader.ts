@@ -100,7 +100,8 @@ export class LogReader {
           pending = { place, lengthBytes, offset, sums: [sums] };
         }
       } else {
-        const raw = this.decode(chunk);
+        // A chunk that is read whole is not asked for again soon; kept, it would outlive many cheap collections.
+        const raw = this.decode(chunk, { cache: count === this.chunkBlocks ? 'bypass' : 'use' });
         into.set(raw.subarray(stored * blockBytes, stored * blockBytes + lengthBytes), offset);
       }
       offset += lengthBytes;
