@@ -62,7 +62,8 @@ async function settle(container: Container): Promise<void> {
   }
 }
 
-function cutFile(container: Container): void {
+/** Gives the file system back what lies behind the end of the records. */
+export function cutFile(container: Container): void {
   const { end } = container.header.space;
   if (container.storage.size() <= end) return;
   // Both slots must say so first: an older one may still name what lies behind.

@@ -6,7 +6,7 @@ import { type SealedChunk, sealChunk } from '../log/seal.ts';
 import type { Segment } from '../log/tables.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
-import { compactTail, isWorthCompacting } from './compact.ts';
+import { compactTail, cutFile, isWorthCompacting } from './compact.ts';
 import type { Container } from './container.ts';
 import { type Survey, surveyContainer } from './survey.ts';
 import { unlessCorrupt } from './view.ts';
@@ -51,9 +51,20 @@ export async function collectGarbage(container: Container, options: GcOptions): 
     return { dryRun: true, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
   }
   refuseOverlaps(container, survey);
+  const usedBytes = survey.used.totalBytes;
   const everything = survey.used;
   for (const range of survey.unused.ranges()) everything.add(range.start, range.end);
   const garbage = [...everything.gaps(RECORDS_OFFSET, container.header.space.end)];
+  const { end } = container.header.space;
+  if (
+    plans.length === 0 &&
+    garbage.length === 0 &&
+    container.unreclaimed === 0 &&
+    !isWorthCompacting(end, RECORDS_OFFSET + usedBytes)
+  ) {
+    cutFile(container);
+    return report(container, fileBytesBefore);
+  }
   container.unreclaimed = 0;
   if (plans.length > 0 || garbage.length > 0) {
     container.begin();
@@ -68,6 +79,10 @@ export async function collectGarbage(container: Container, options: GcOptions): 
     await container.publish();
   }
   await compactTail(container);
+  return report(container, fileBytesBefore);
+}
+
+function report(container: Container, fileBytesBefore: number): GcReport {
   const fileBytesAfter = container.storage.size();
   return { dryRun: false, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
 }
