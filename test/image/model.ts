@@ -163,7 +163,12 @@ export class ModelRun {
 
   private get isDirty(): boolean {
     const base = this.head === null ? undefined : (this.versions.get(this.head) as Uint8Array);
-    return base === undefined ? this.working.some((byte) => byte !== 0) : Buffer.compare(base, this.working) !== 0;
+    const differs =
+      base === undefined ? this.working.some((byte) => byte !== 0) : Buffer.compare(base, this.working) !== 0;
+    const { dirty } = this.image.info().head;
+    // Blocks that were changed and changed back are stored anew: the image may call that a change, never the reverse.
+    if (differs) expect(dirty).toBe(true);
+    return dirty;
   }
 
   private pick(number: number): number | undefined {
