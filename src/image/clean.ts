@@ -6,7 +6,7 @@ import type { Container } from './container.ts';
 import { readLog, unlessCorrupt } from './view.ts';
 
 /** Dead young bytes that are always allowed: below this, cleaning would cost more than it gives. */
-const ALLOWED_BYTES = 16 * 1024 * 1024;
+const ALLOWED_BYTES = 8 * 1024 * 1024;
 /** Share of the stored bytes that may be dead young blocks. */
 const ALLOWED_SHARE = 0.2;
 /** A segment with a smaller share of dead blocks is not worth writing again. */
