@@ -41,8 +41,3 @@ function* rawRanges(a: View, b: View, blockBytes: number): Generator<ByteRange> 
   const last = Math.max(a.sizeBytes, b.sizeBytes);
   if (covered < last) yield { start: covered, end: last, kind: 'hole' };
 }
-
-/** True if nothing differs. */
-export function isSameView(a: View, b: View, blockBytes: number): boolean {
-  return diffViews(a, b, blockBytes).next().done === true;
-}

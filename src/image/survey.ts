@@ -1,13 +1,5 @@
 import { type ChunkTable, decodeSegmentEntry, isPresent } from '../format/chunk-table.ts';
-import {
-  EXTENT_KIND,
-  type Extents,
-  extentCount,
-  extentEnd,
-  extentKind,
-  extentLength,
-  extentLog,
-} from '../format/extent-page.ts';
+import { EXTENT_KIND, type Extents, extentCount, extentKind, extentLength, extentLog } from '../format/extent-page.ts';
 import { TREE_NAMES } from '../format/header.ts';
 import type { PageRef, TreeRoot } from '../format/page.ts';
 import { numberInKey, type Records } from '../format/record-page.ts';
@@ -159,11 +151,6 @@ function addLive(live: RangeSet, leaf: Extents): void {
     if (extentKind(leaf, index) !== EXTENT_KIND.data) continue;
     live.add(extentLog(leaf, index), extentLog(leaf, index) + extentLength(leaf, index));
   }
-}
-
-/** Last guest block that a leaf maps, plus one. */
-export function endOfLeaf(leaf: Extents): number {
-  return extentEnd(leaf, extentCount(leaf) - 1);
 }
 
 function visitSegment(
