@@ -1,0 +1,83 @@
+// The full run of everything that tries to lose data, with a table at the end. Exits with 1 if anything was lost.
+//
+//   npm run torture [-- [--scale=SHARE] [--seed=N] [PART...]]
+//
+// SHARE: 1 is the full run (about an hour on two cores), 0.01 a hundredth. Each part runs in a process of its own.
+import { spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import process, { argv, execPath, exit } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const out = fileURLToPath(new URL('../../node_modules/.cache/vsimg-torture/', import.meta.url));
+const helpers = new Set(['part.ts']);
+const known = readdirSync(here)
+  .filter((name) => name.endsWith('.ts') && !helpers.has(name))
+  .map((name) => name.slice(0, -3));
+
+const options = { scale: '1', seed: '1' };
+const names = [];
+for (const word of argv.slice(2)) {
+  const [, name, value] = /^--(scale|seed)=(.+)$/.exec(word) ?? [];
+  if (name !== undefined) options[name] = value;
+  else if (known.includes(word)) names.push(word);
+  else {
+    console.error(`no part '${word}': there are ${known.join(', ')}`);
+    exit(64);
+  }
+}
+
+const parts = names.length === 0 ? known : names;
+mkdirSync(out, { recursive: true });
+await build({
+  stdin: {
+    contents: `
+      const [, , part, scale, seed, result] = process.argv;
+      const { run } = await import('./' + part + '.mjs');
+      const log = (line) => console.error(part + ': ' + line);
+      const rows = await run({ scale: Number(scale), seed: Number(seed), log });
+      (await import('node:fs')).writeFileSync(result, JSON.stringify(rows));
+    `,
+    resolveDir: out,
+  },
+  outfile: join(out, 'start.mjs'),
+  format: 'esm',
+  platform: 'node',
+  packages: 'external',
+  logLevel: 'error',
+});
+await build({
+  entryPoints: parts.map((name) => join(here, `${name}.ts`)),
+  outdir: out,
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  packages: 'external',
+  logLevel: 'error',
+});
+
+function runPart(name) {
+  const result = join(out, `${name}-${process.pid}.json`);
+  return new Promise((resolve) => {
+    const child = spawn(execPath, [join(out, 'start.mjs'), name, options.scale, options.seed, result], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    child.on('close', (status) => {
+      try {
+        resolve(JSON.parse(readFileSync(result, 'utf8')));
+        rmSync(result);
+      } catch {
+        resolve([{ what: `${name} ended with ${status}`, count: 0, losses: 1 }]);
+      }
+    });
+  });
+}
+
+const rows = [];
+for (const name of parts) rows.push(...(await runPart(name)));
+console.log('| what | tried | losses |\n|---|---|---|');
+for (const { what, count, losses } of rows) console.log(`| ${what} | ${count.toLocaleString('en')} | ${losses} |`);
+exit(rows.some(({ losses }) => losses > 0) ? 1 : 0);
