@@ -10,9 +10,12 @@ export type {
   GcReport,
   HeadInfo,
   ImageInfo,
+  LostRange,
   OnProgress,
   Ref,
+  RepairReport,
   SpaceInfo,
+  UnreadableRange,
   VersionInfo,
   WriteReport,
 } from './image/api.ts';

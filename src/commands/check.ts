@@ -6,21 +6,35 @@ import { formatSize } from '../cli/size.ts';
 import { oneLine } from '../cli/table.ts';
 import { parseImage } from '../cli/target.ts';
 import { EXIT_STATUS, type VsimgError } from '../errors.ts';
-import type { CheckFinding, CheckReport, ImageInfo } from '../image/api.ts';
+import type { CheckFinding, CheckReport, ImageInfo, LostRange, RepairReport } from '../image/api.ts';
 import { withImage } from './opening.ts';
 
 export const definition: CommandDefinition = {
-  description: 'Walks everything in an image, verifies it and looks for leaked space. Changes nothing.',
+  description:
+    'Walks everything in an image, verifies it, looks for leaked space, and says what is lost. Changes nothing without --repair.',
   arguments: [{ name: 'IMAGE', presence: 'required', description: 'the image' }],
-  options: [{ name: 'data', description: 'also read and verify all data' }],
-  access: 'reads',
+  options: [
+    { name: 'data', description: 'also read and verify all data' },
+    { name: 'repair', description: 'save what can be saved, then check again; implies --data' },
+  ],
+  access: 'writes',
   examples: [
     { command: 'vsimg check disk.vsi', explanation: 'maps, tables and space' },
     { command: 'vsimg check disk.vsi --data -p', explanation: 'every byte, with progress' },
+    {
+      command: 'cp disk.vsi copy.vsi && vsimg check copy.vsi --repair',
+      explanation: 'mend a copy; the original stays as it is',
+    },
   ],
   details: [
     "The statuses are those of 'qemu-img check'. As there, an image that cannot be opened, for whatever reason, gives 1: the error " +
       'on stderr says why. With -q nothing is printed in text format.',
+    'Lines that begin with lost: say which ranges of the disk can not be read in which versions. They stay an error, also after ' +
+      'a repair, until they are written again or their versions are deleted.',
+    'A repair writes new records behind everything that is there and makes them true at once: a power cut leaves the image as it ' +
+      'was. It leaves out what can not be read, marks what that held as lost, so that reading it is an error and never zeros, lists ' +
+      'free space anew and mends a damaged header from the other one. The statuses are those of what remains.',
+    '--wait has a meaning only with --repair.',
   ],
   statuses: [
     { status: 0, meaning: 'no errors and no leaks' },
@@ -35,12 +49,17 @@ export async function run(context: CommandContext): Promise<number> {
   const { args, output, progress } = context;
   const path = parseImage(args.operand(0));
   const data = args.has('data');
-  return withImage(context, { path, mode: 'read-long' }, async (image) => {
-    const report = await image.check({ data, onProgress: progress.start('check') });
+  const repair = args.has('repair');
+  return withImage(context, { path, mode: repair ? 'repair' : 'read-long' }, async (image) => {
+    const repaired = repair ? await image.repair({ onProgress: progress.start('repair') }) : undefined;
+    const report = await image.check({ data: data || repair, onProgress: progress.start('check') });
     progress.stop();
-    if (output.format === 'json') await output.document(describe(path, image.info(), report));
-    else await printText(context, report);
-    if (report.errors.length > 0) return EXIT_STATUS['check-errors'];
+    if (output.format === 'json') await output.document(describe(path, image.info(), { report, repaired }));
+    else {
+      for (const action of repaired?.actions ?? []) await output.message(`repaired: ${oneLine(action)}`);
+      await printText(context, report);
+    }
+    if (report.errorCount > 0 || report.lost.length > 0) return EXIT_STATUS['check-errors'];
     return report.leakedBytes > 0 ? EXIT_STATUS['check-leaks'] : 0;
   });
 }
@@ -53,48 +72,85 @@ export function statusFor(error: VsimgError): number {
 async function printText({ args, output }: CommandContext, report: CheckReport): Promise<void> {
   const paint = await output.paint();
   for (const finding of report.errors) await output.message(`${paint.bad('error:')} ${findingText(finding)}`);
+  const unlisted = report.errorCount - report.errors.length;
+  if (unlisted > 0) await output.message(`${paint.bad('error:')} and ${plural(unlisted, 'error')} more`);
+  for (const range of report.lost) await output.message(`${paint.bad('lost:')} ${lostText(range)}`);
+  if (!report.isLostComplete) await output.message(`${paint.bad('lost:')} and more`);
+  if (report.damagedSlot !== null)
+    await output.message(`the ${report.damagedSlot} header is damaged or out of date: the next write mends it`);
   if (report.leakedBytes > 0)
     await output.message(`${formatSize(report.leakedBytes)} are leaked; 'vsimg gc' gives them back`);
-  const clean = report.errors.length === 0 && report.leakedBytes === 0;
-  if (clean) await output.message(paint.good('No errors were found on the image.'));
-  else if (report.errors.length > 0)
-    await output.message(paint.bad(`${plural(report.errors.length, 'error')} found on the image.`));
+  if (report.errorCount > 0)
+    await output.message(paint.bad(`${plural(report.errorCount, 'error')} found on the image.`));
+  else if (report.lost.length === 0 && report.leakedBytes === 0)
+    await output.message(paint.good('No errors were found on the image.'));
   const parts = [
     plural(report.versionsChecked, 'version'),
     plural(report.pagesChecked, 'page'),
     plural(report.segmentsChecked, 'segment'),
   ];
-  const verified = args.has('data')
-    ? `${formatSize(report.dataBytesChecked)} of stored data`
-    : 'data not read (--data does)';
+  const verified =
+    args.has('data') || args.has('repair')
+      ? `${formatSize(report.dataBytesChecked)} of stored data`
+      : 'data not read (--data does)';
   await output.message(`checked: ${parts.join(', ')}, ${verified}`);
 }
 
+/** The message, and those places that it does not name itself. */
 function findingText(finding: CheckFinding): string {
+  const { message } = finding;
   const places: string[] = [];
-  if (finding.version !== undefined) places.push(`version ${finding.version}`);
-  if (finding.guestOffset !== undefined) {
+  if (finding.version !== undefined && !message.includes(`version ${finding.version}`))
+    places.push(`version ${finding.version}`);
+  if (finding.guestOffset !== undefined && !message.includes(String(finding.guestOffset))) {
     const length = finding.lengthBytes === undefined ? '' : `, ${finding.lengthBytes} bytes`;
     places.push(`at byte ${finding.guestOffset} of the disk${length}`);
   }
-  if (finding.hostOffset !== undefined) places.push(`at byte ${finding.hostOffset} of the file`);
-  return oneLine([finding.message, ...places].join(', '));
+  if (finding.hostOffset !== undefined && !message.includes(String(finding.hostOffset)))
+    places.push(`at byte ${finding.hostOffset} of the file`);
+  return oneLine([message, ...places].join(', '));
 }
 
-function describe(path: string, info: ImageInfo, report: CheckReport): JsonObject {
+function lostText({ guestOffset, lengthBytes, versions, working }: LostRange): string {
+  const runs = versions.map(([first, last]) => (first === last ? String(first) : `${first} to ${last}`));
+  const isOne = runs.length === 1 && versions[0]?.[0] === versions[0]?.[1];
+  const inVersions = runs.length === 0 ? [] : [`version${isOne ? '' : 's'} ${runs.join(', ')}`];
+  const where = [...inVersions, ...(working ? ['the working state'] : [])].join(' and ');
+  return `bytes ${guestOffset} to ${guestOffset + lengthBytes} of the disk in ${where}`;
+}
+
+interface Result {
+  readonly report: CheckReport;
+  readonly repaired: RepairReport | undefined;
+}
+
+function describe(path: string, info: ImageInfo, { report, repaired }: Result): JsonObject {
   return {
     filename: path,
     format: 'vsi',
     'check-errors': 0,
-    corruptions: report.errors.length,
+    corruptions: report.errorCount,
     leaks: Math.ceil(report.leakedBytes / info.blockSizeBytes),
     'image-end-offset': info.space.fileBytes,
+    ...(repaired === undefined ? {} : { repaired: [...repaired.actions] }),
     errors: report.errors.map(describeFinding),
+    lost: report.lost.map(describeLost),
+    'lost-complete': report.isLostComplete,
+    'damaged-header': report.damagedSlot,
     'leaked-bytes': report.leakedBytes,
     'pages-checked': report.pagesChecked,
     'segments-checked': report.segmentsChecked,
     'versions-checked': report.versionsChecked,
     'data-bytes-checked': report.dataBytesChecked,
+  };
+}
+
+function describeLost({ guestOffset, lengthBytes, versions, working }: LostRange): JsonObject {
+  return {
+    'guest-offset': guestOffset,
+    length: lengthBytes,
+    versions: versions.map(([first, last]) => ({ first, last })),
+    working,
   };
 }
 

@@ -4,12 +4,13 @@ import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
 import { formatSize, parseSize } from '../cli/size.ts';
 import { parseTarget, requireDifferentFiles } from '../cli/target.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
-import type { OnProgress } from '../image/api.ts';
+import type { OnProgress, UnreadableRange } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { openFileTarget, streamTarget } from '../storage/target.ts';
-import type { DataTarget } from '../storage/transfer.ts';
+import type { DataTarget, Piece } from '../storage/transfer.ts';
 import { turnGiver } from '../storage/turns.ts';
 import { withImage } from './opening.ts';
+import { IGNORE_ERRORS_OPTION, Unreadable } from './unreadable.ts';
 
 /** Up to here a read is over before a lock against reuse of space would pay. */
 const SHORT_READ_BYTES = 1024 * 1024;
@@ -24,6 +25,7 @@ export const definition: CommandDefinition = {
     { name: 'offset', value: 'N', description: 'first byte (default: 0)' },
     { name: 'length', value: 'N', description: 'number of bytes (default: to the end)' },
     { short: 'o', name: 'out', shortOnly: true, value: 'FILE', description: "write to FILE instead of stdout ('-')" },
+    IGNORE_ERRORS_OPTION,
   ],
   access: 'reads',
   examples: [
@@ -36,8 +38,12 @@ export const definition: CommandDefinition = {
   details: [
     'FILE is replaced if it exists, and appears when it is complete. Its holes are those of the version.',
     "For whole versions 'vsimg export' is the better choice.",
+    'With --ignore-errors each range that can not be read is told on stderr; the status says that the image is damaged.',
   ],
-  statuses: [{ status: EXIT_STATUS.refused, meaning: 'the range reaches behind the end of the disk' }],
+  statuses: [
+    { status: EXIT_STATUS.corrupt, meaning: 'the image is damaged; with --ignore-errors all was written all the same' },
+    { status: EXIT_STATUS.refused, meaning: 'the range reaches behind the end of the disk' },
+  ],
 };
 
 export async function run(context: CommandContext): Promise<number> {
@@ -49,15 +55,21 @@ export async function run(context: CommandContext): Promise<number> {
   const offset = parseSize(args.value('offset') ?? '0', '--offset');
   const lengthText = args.value('length');
   const wanted = lengthText === undefined ? undefined : parseSize(lengthText, '--length');
-  const mode = wanted !== undefined && wanted <= SHORT_READ_BYTES ? 'read' : 'read-long';
+  const ignoreErrors = args.has('ignore-errors');
+  // Beside a writer, a look without a lock may meet what only seems to be damage.
+  const mode = wanted !== undefined && wanted <= SHORT_READ_BYTES && !ignoreErrors ? 'read' : 'read-long';
   return withImage(context, { path, mode }, async (image) => {
     const range = planRange(image, { rev, offset, length: wanted });
     const length = range.end - range.start;
     const target =
       file === '-' ? streamTarget(output.stream) : openFileTarget(file, { force: true, sizeBytes: length });
     const forget = cleanup.add(() => target.abort());
+    const unreadable = new Unreadable(context);
+    const onUnreadable = (found: UnreadableRange): void => unreadable.add(found);
+    const { start, end } = range;
     try {
-      await copy(image, range, { target, onProgress: context.progress.start('read') });
+      const pieces = ignoreErrors ? image.readablePieces(rev, start, end, onUnreadable) : image.pieces(rev, start, end);
+      await copy(pieces, range, { target, onProgress: context.progress.start('read') });
       await target.finish(length);
     } catch (error) {
       target.abort();
@@ -65,16 +77,20 @@ export async function run(context: CommandContext): Promise<number> {
     } finally {
       forget();
     }
-    if (file === '-') return 0;
+    if (file === '-') {
+      unreadable.finish(path);
+      return 0;
+    }
     await output.message(`wrote ${formatSize(length)} to ${file}`);
     const version = rev === null ? null : image.resolve(rev);
-    await output.document({ filename: path, version, offset, length, target: file });
+    const document = { filename: path, version, offset, length, target: file };
+    await output.document({ ...document, unreadable: unreadable.describe() });
+    unreadable.finish(path);
     return 0;
   });
 }
 
 interface Range {
-  readonly rev: string | null;
   readonly start: number;
   readonly end: number;
 }
@@ -99,16 +115,16 @@ function planRange(
       },
     );
   }
-  return { rev, start: offset, end };
+  return { start: offset, end };
 }
 
 async function copy(
-  image: Image,
-  { rev, start, end }: Range,
+  pieces: AsyncIterable<Piece>,
+  { start, end }: Range,
   { target, onProgress }: { readonly target: DataTarget; readonly onProgress: OnProgress },
 ): Promise<void> {
   const giveTurn = turnGiver();
-  for await (const piece of image.pieces(rev, start, end)) {
+  for await (const piece of pieces) {
     const done = piece.kind === 'data' ? piece.start + piece.bytes.length : piece.end;
     if (piece.kind === 'data') await target.data(piece.start - start, piece.bytes);
     else await target.hole(piece.start - start, piece.end - start);

@@ -11,13 +11,17 @@ import { CHUNK_BYTES, RECORDS_OFFSET, SEGMENT_BYTES } from './layout.ts';
  *   varint    number of log blocks
  *   varint    version that was being made when it was written
  *   varint    number of guest runs, then for each: signed difference of its first block to the end of the
- *             run before, varint length; together they are as long as the segment, in log order
+ *             run before, varint length; together they are as long as the segment, in log order. 0: not known
+ *             any more, in a table made by a repair
  *   for each chunk:
  *     varint  stored length * 16 + (blocks missing ? 8 : 0) + codec; 0: nothing of this chunk is kept
  *     signed  place as a difference to the end of the chunk before (first: 0)
  *     bytes   if blocks are missing: one bit a block, least significant first, 1 = present
  *     16      BLAKE3 of the raw bytes (of the present blocks), cut to 16 bytes
  *     uint32  CRC-32 of the stored bytes; for codec 0 one for each present block instead
+ *   only if blocks were lost (found damaged, and given up by a repair):
+ *     varint  number of runs of lost blocks, then for each: varint difference of its first block to the end of
+ *             the run before (first: to the first block of the segment), varint length. No chunk holds them.
  */
 
 export const CODEC = { raw: 0, zstd: 1 } as const;
@@ -51,6 +55,14 @@ export interface ChunkTable {
   readonly runs: readonly GuestRun[];
   /** undefined: nothing of this chunk is kept. */
   readonly chunks: readonly (Chunk | undefined)[];
+  /** Log blocks `[start, end)` whose data was given up by a repair, ascending and apart. */
+  readonly lost: readonly LogRange[];
+}
+
+/** A range of log blocks. */
+export interface LogRange {
+  readonly start: number;
+  readonly end: number;
 }
 
 export function chunkBlocksOf(blockBytes: number): number {
@@ -104,6 +116,15 @@ export function encodeChunkTable(table: ChunkTable): Uint8Array {
     writer.raw(chunk.hash);
     for (const sum of chunk.checksums) writer.uint32(sum);
   }
+  if (table.lost.length > 0) {
+    writer.varint(table.lost.length);
+    let end = table.firstLog;
+    for (const run of table.lost) {
+      writer.varint(run.start - end);
+      writer.varint(run.end - run.start);
+      end = run.end;
+    }
+  }
   return writer.finish();
 }
 
@@ -125,8 +146,40 @@ export function decodeChunkTable(bytes: Uint8Array, blockBytes: number, where: s
     chunks.push(chunk);
     if (chunk !== undefined) expected = chunk.place + chunk.storedBytes;
   }
+  const lost = reader.remaining === 0 ? [] : readLost(reader, firstLog, blockCount);
   reader.end();
-  return { firstLog, blockCount, bornVersion, runs, chunks };
+  const table = { firstLog, blockCount, bornVersion, runs, chunks, lost };
+  if (lost.some(({ start, end }) => holdsAny(table, start, end, blockBytes))) reader.fail('holds blocks that are lost');
+  return table;
+}
+
+function readLost(reader: ByteReader, firstLog: number, blockCount: number): LogRange[] {
+  const count = reader.varint();
+  if (count === 0 || count * 2 > reader.remaining) reader.fail(`claims ${count} lost runs`);
+  const lost: LogRange[] = [];
+  let end = firstLog;
+  for (let index = 0; index < count; index++) {
+    const gap = reader.varint();
+    const start = end + gap;
+    end = start + reader.varint();
+    if (end === start || (index > 0 && gap === 0) || end > firstLog + blockCount)
+      reader.fail('lost run is out of range');
+    lost.push({ start, end });
+  }
+  return lost;
+}
+
+function holdsAny(table: ChunkTable, start: number, end: number, blockBytes: number): boolean {
+  for (let log = start; log < end; log++) if (isHeld(table, log, blockBytes)) return true;
+  return false;
+}
+
+/** True if the table has the data of log block `log`, which must lie in its segment. */
+export function isHeld(table: ChunkTable, log: number, blockBytes: number): boolean {
+  const inSegment = log - table.firstLog;
+  const chunkBlocks = chunkBlocksOf(blockBytes);
+  const chunk = table.chunks[Math.floor(inSegment / chunkBlocks)];
+  return chunk !== undefined && isPresent(chunk, inSegment % chunkBlocks);
 }
 
 function readRuns(reader: ByteReader, blockCount: number): GuestRun[] {
@@ -143,7 +196,7 @@ function readRuns(reader: ByteReader, blockCount: number): GuestRun[] {
     end = start + length;
     total += length;
   }
-  if (total !== blockCount) reader.fail('guest runs are not as long as the segment');
+  if (count > 0 && total !== blockCount) reader.fail('guest runs are not as long as the segment');
   return runs;
 }
 

@@ -66,8 +66,13 @@ export interface Slots {
   readonly staleSlot: 'a' | 'b' | undefined;
 }
 
+export interface ReadSlotsOptions {
+  /** The older slot will do if the newest holds a header that no writer made: for a repair. */
+  readonly orOlder?: boolean;
+}
+
 /** The newest whole slot. Errors: 'corrupt' if none is whole, 'unsupported'. */
-export function readSlots(a: Uint8Array, b: Uint8Array, name: string): Slots {
+export function readSlots(a: Uint8Array, b: Uint8Array, name: string, options: ReadSlotsOptions = {}): Slots {
   const [slotA, slotB] = [readSlot(a), readSlot(b)];
   const newest = slotA !== undefined && (slotB === undefined || slotA.generation >= slotB.generation) ? slotA : slotB;
   if (newest === undefined) {
@@ -80,9 +85,16 @@ export function readSlots(a: Uint8Array, b: Uint8Array, name: string): Slots {
       hostOffset: 0,
     });
   }
-  const header = decodeHeader(newest.headerBytes, `${name}: header`);
   const other = newest === slotA ? slotB : slotA;
   const stale = newest === slotA ? 'b' : 'a';
+  let header: Header;
+  try {
+    header = decodeHeader(newest.headerBytes, `${name}: header`);
+  } catch (error) {
+    if (options.orOlder !== true || other === undefined) throw error;
+    header = decodeHeader(other.headerBytes, `${name}: header`);
+    return { generation: other.generation, header, staleSlot: newest === slotA ? 'a' : 'b' };
+  }
   return {
     generation: newest.generation,
     header,

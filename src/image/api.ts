@@ -121,8 +121,16 @@ export interface GcReport {
 }
 
 export interface CheckReport {
-  /** Each one line in the user's terms: version, guest range, place. */
+  /** What is damaged or wrong, each one line; at most some hundreds. */
   readonly errors: readonly CheckFinding[];
+  /** Errors in all, also those that are not listed. */
+  readonly errorCount: number;
+  /** What cannot be read any more, by range of the disk; at most a thousand. */
+  readonly lost: readonly LostRange[];
+  /** False when more is lost than is listed. */
+  readonly isLostComplete: boolean;
+  /** A header slot that is damaged or out of date, or null: the next write mends it; the other one is in use. */
+  readonly damagedSlot: 'first' | 'second' | null;
   /** Space that nothing refers to and that is not listed as free. */
   readonly leakedBytes: number;
   /** Metadata of deleted versions that the next gc gives back; not an error. */
@@ -140,4 +148,26 @@ export interface CheckFinding {
   readonly version?: number;
   readonly guestOffset?: number;
   readonly lengthBytes?: number;
+}
+
+/** A range of the disk that reading gives an error for. */
+export interface LostRange {
+  readonly guestOffset: number;
+  readonly lengthBytes: number;
+  /** Runs of version numbers, first and last, in which it is lost. */
+  readonly versions: readonly (readonly [number, number])[];
+  /** In the working state too. */
+  readonly working: boolean;
+}
+
+export interface RepairReport {
+  /** What was done, each one line; nothing for an image without defects. */
+  readonly actions: readonly string[];
+}
+
+/** A range that could not be read, and why. */
+export interface UnreadableRange {
+  readonly guestOffset: number;
+  readonly lengthBytes: number;
+  readonly message: string;
 }

@@ -127,8 +127,12 @@ function hashData(container: Container, start: number, end: number, hasher: Hash
       continue;
     }
     hashRange(hasher, 1, extent.start, extent.start + extent.length);
-    for (const part of container.reader.parts(extent.log, extent.length)) {
+    for (const part of container.reader.partsAndLost(extent.log, extent.length)) {
       const writer = new ByteWriter(48);
+      if ('lost' in part) {
+        hashRange(hasher, 2, 0, part.lost);
+        continue;
+      }
       writer.varint(part.first);
       writer.varint(part.count);
       writer.raw(part.chunk.hash);

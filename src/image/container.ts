@@ -13,7 +13,7 @@ import {
 } from '../format/layout.ts';
 import type { TreeRoot } from '../format/page.ts';
 import { numberInKey } from '../format/record-page.ts';
-import { encodeSlot, readSlots, type Slots } from '../format/slot.ts';
+import { encodeSlot, type ReadSlotsOptions, readSlots, type Slots } from '../format/slot.ts';
 import { LogReader } from '../log/reader.ts';
 import { SegmentTables } from '../log/tables.ts';
 import { LogWriter } from '../log/writer.ts';
@@ -43,6 +43,8 @@ export interface ContainerOptions {
   readonly oldestReader?: (currentGeneration: number) => number;
   /** Skip waiting for the disk: for throw-away images only. */
   readonly sync?: 'on' | 'off';
+  /** 'accept' opens for a repair what writers refuse, and takes the older header if the newest makes no sense. */
+  readonly damage?: 'accept';
 }
 
 export interface PublishOptions {
@@ -75,6 +77,8 @@ export class Container {
   unreclaimed: number;
   private readonly options: ContainerOptions;
   private begun = false;
+  /** As it was found; null when both slots are current. */
+  readonly damagedSlot: 'first' | 'second' | null;
   private staleSlot: Slots['staleSlot'];
 
   private constructor(storage: Storage, slots: Slots, options: ContainerOptions) {
@@ -84,6 +88,7 @@ export class Container {
     this.header = header;
     this.generation = slots.generation;
     this.staleSlot = slots.staleSlot;
+    this.damagedSlot = slots.staleSlot === undefined ? null : slots.staleSlot === 'a' ? 'first' : 'second';
     this.pages = new PageStore(storage);
     const open = (name: TreeName): RecordTree =>
       new PersistentTree(recordLayout(TREE_TITLES[name]), this.pages, header.trees[name]);
@@ -120,7 +125,7 @@ export class Container {
 
   /** Errors: 'corrupt', 'unsupported', 'io'. */
   static open(storage: Storage, options: ContainerOptions = {}): Container {
-    const slots = readBothSlots(storage);
+    const slots = readBothSlots(storage, { orOlder: options.damage === 'accept' });
     const unknown = storage.readOnly ? undefined : unknownReadOnlyFeature(slots.header);
     if (unknown !== undefined) {
       throw new VsimgError('unsupported', `${storage.name}: writing it needs the feature '${unknown}'`, {
@@ -129,7 +134,7 @@ export class Container {
     }
     if (storage.readOnly) return new Container(storage, slots, options);
     const container = new Container(new FailStopStorage(storage), slots, options);
-    container.checkCounters();
+    if (options.damage !== 'accept') container.checkCounters();
     return container;
   }
 
@@ -174,6 +179,12 @@ export class Container {
     storage.write(slot, SLOT_A_OFFSET);
     storage.write(slot, SLOT_B_OFFSET);
     return Container.open(storage, options);
+  }
+
+  /** The same container as if its header said this; for a repair, whose publication makes it true. */
+  withHeader(header: Header): Container {
+    const { generation, staleSlot } = this;
+    return new Container(this.storage, { generation, header, staleSlot }, this.options);
   }
 
   /** Counters of a damaged header must not lead a writer over what is there. Errors: 'corrupt'. */
@@ -305,11 +316,11 @@ export class Container {
   }
 }
 
-function readBothSlots(storage: Storage): Slots {
+function readBothSlots(storage: Storage, options: ReadSlotsOptions = {}): Slots {
   const bytes = new Uint8Array(2 * SLOT_BYTES);
   const count = storage.read(bytes, SLOT_A_OFFSET);
   const whole = bytes.subarray(0, count);
-  return readSlots(whole.subarray(SLOT_A_OFFSET, SLOT_B_OFFSET), whole.subarray(SLOT_B_OFFSET), storage.name);
+  return readSlots(whole.subarray(SLOT_A_OFFSET, SLOT_B_OFFSET), whole.subarray(SLOT_B_OFFSET), storage.name, options);
 }
 
 /** Errors: 'usage' for a size that is not a whole number from 0 to what the map can address. */

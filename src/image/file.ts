@@ -8,8 +8,11 @@ import { Container, type ContainerOptions } from './container.ts';
 import { Image } from './image.ts';
 
 export interface OpenFileOptions {
-  /** 'write' takes the writer lock; 'read' is a short look; 'read-long' pins the generation for a long read. */
-  readonly mode: 'read' | 'read-long' | 'write';
+  /**
+   * 'write' takes the writer lock; 'repair' too, and opens what writers refuse; 'read' is a short look; 'read-long'
+   * pins the generation for a long read.
+   */
+  readonly mode: 'read' | 'read-long' | 'write' | 'repair';
   /** How long to wait for another writer, in seconds. Default 0. */
   readonly waitSeconds?: number;
   /** 'off' for file systems without byte-range locks, when no other process can be there. Default 'on'. */
@@ -25,13 +28,17 @@ export async function openImageFile(path: string, options: OpenFileOptions): Pro
   const locking = options.locking ?? 'on';
   const deadline = Date.now() + (options.waitSeconds ?? 0) * 1000;
   for (;;) {
-    const storage = FileStorage.open(path, { mode: options.mode === 'write' ? 'write' : 'read', locking });
+    const isReader = options.mode === 'read' || options.mode === 'read-long';
+    const storage = FileStorage.open(path, { mode: isReader ? 'read' : 'write', locking });
     try {
       if (options.mode === 'read') return Image.reading(storage);
       if (options.mode === 'read-long') return new Image(await openPinned(storage));
       await lockForWriting(storage, deadline);
       // While this process waited, the file may have been replaced: what is written to the old one is lost.
-      if (storage.isCurrent()) return new Image(Container.open(storage, writerOptions(storage)));
+      if (storage.isCurrent()) {
+        const damage = options.mode === 'repair' ? ({ damage: 'accept' } as const) : {};
+        return new Image(Container.open(storage, { ...writerOptions(storage), ...damage }));
+      }
       storage.close();
     } catch (error) {
       storage.close();

@@ -1,9 +1,18 @@
 import { corrupt } from '../errors.ts';
-import { type Chunk, CODEC, isPresent, presentBefore, presentCount } from '../format/chunk-table.ts';
+import {
+  type Chunk,
+  type ChunkTable,
+  CODEC,
+  isPresent,
+  type LogRange,
+  presentBefore,
+  presentCount,
+} from '../format/chunk-table.ts';
 import { RECORDS_OFFSET } from '../format/layout.ts';
 import { blake3 } from '../log/hash.ts';
 import { type SealedChunk, sealChunk } from '../log/seal.ts';
 import type { Segment } from '../log/tables.ts';
+import type { HostRange } from '../space/space.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
 import { compactTail, cutFile, isWorthCompacting } from './compact.ts';
@@ -50,11 +59,8 @@ export async function collectGarbage(container: Container, options: GcOptions): 
       : Math.min(fileBytesBefore, container.header.space.end);
     return { dryRun: true, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
   }
-  refuseOverlaps(container, survey);
   const usedBytes = survey.used.totalBytes;
-  const everything = survey.used;
-  for (const range of survey.unused.ranges()) everything.add(range.start, range.end);
-  const garbage = [...everything.gaps(RECORDS_OFFSET, container.header.space.end)];
+  const garbage = findGarbage(container, survey);
   const { end } = container.header.space;
   if (
     plans.length === 0 &&
@@ -72,7 +78,7 @@ export async function collectGarbage(container: Container, options: GcOptions): 
     let done = 0;
     const giveTurn = turnGiver();
     for (const plan of plans) {
-      await carryOut(container, plan);
+      await carryOut(container, survey, plan);
       await giveTurn();
       options.onProgress?.(++done, plans.length);
     }
@@ -85,6 +91,14 @@ export async function collectGarbage(container: Container, options: GcOptions): 
 function report(container: Container, fileBytesBefore: number): GcReport {
   const fileBytesAfter = container.storage.size();
   return { dryRun: false, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
+}
+
+/** What is neither in use nor listed as free. Errors: 'corrupt' when records overlap. */
+export function findGarbage(container: Container, survey: Survey): HostRange[] {
+  refuseOverlaps(container, survey);
+  const everything = survey.used;
+  for (const range of survey.unused.ranges()) everything.add(range.start, range.end);
+  return [...everything.gaps(RECORDS_OFFSET, container.header.space.end)];
 }
 
 /** What is in use twice, or in use and listed as free, can not be given back without losing data. */
@@ -105,13 +119,19 @@ function planSegment(container: Container, survey: Survey, segment: Segment): Se
   const chunks = table.chunks.map((chunk, index) =>
     planChunk(survey, chunk, firstLog + index * container.reader.chunkBlocks),
   );
-  const isDead = chunks.every((plan) => plan === 'drop');
+  // What is known to be lost stays known as long as a map refers to it.
+  const isDead = chunks.every((plan) => plan === 'drop') && lostAlive(survey, table).length === 0;
   if (!isDead && chunks.every((plan, index) => plan === 'keep' || table.chunks[index] === undefined)) return undefined;
   const freedBytes = chunks.reduce(
     (total, plan, index) => total + freedBy(plan, table.chunks[index]),
     isDead ? entry.lengthBytes : 0,
   );
   return { segment, chunks, isDead, freedBytes };
+}
+
+/** What a segment has lost and some map still refers to. */
+function lostAlive(survey: Survey, table: ChunkTable): LogRange[] {
+  return table.lost.flatMap(({ start, end }) => [...survey.live.within(start, end)]);
 }
 
 function freedBy(plan: ChunkPlan, chunk: Chunk | undefined): number {
@@ -135,7 +155,7 @@ function planChunk(survey: Survey, chunk: Chunk | undefined, firstLog: number): 
   return count <= presentCount(chunk) * (1 - DEAD_SHARE) ? { live, count } : 'keep';
 }
 
-async function carryOut(container: Container, plan: SegmentPlan): Promise<void> {
+async function carryOut(container: Container, survey: Survey, plan: SegmentPlan): Promise<void> {
   const { log, space, tables } = container;
   if (plan.isDead) {
     log.drop(plan.segment);
@@ -150,7 +170,7 @@ async function carryOut(container: Container, plan: SegmentPlan): Promise<void> 
     else if (what === 'keep') chunks.push(chunk);
     else chunks.push((await thinChunk(container, chunk, what.live, what.count)) ?? chunk);
   }
-  log.rewrite(plan.segment, chunks, (lengthBytes) => space.allocate(lengthBytes, 'lasting'));
+  log.rewrite(plan.segment, chunks, (lengthBytes) => space.allocate(lengthBytes, 'lasting'), lostAlive(survey, table));
 }
 
 /** The chunk with only the blocks whose bit is set in `live`; undefined for one that is damaged, which must stay as it is for check to find. */

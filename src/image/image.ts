@@ -16,6 +16,8 @@ import type {
   ImageInfo,
   OnProgress,
   Ref,
+  RepairReport,
+  UnreadableRange,
   VersionInfo,
   WriteReport,
 } from './api.ts';
@@ -26,7 +28,9 @@ import { Container } from './container.ts';
 import { deleteVersions } from './delete.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
-import { type ExportReport, exportView, type ImportOptions, importSource } from './transfer.ts';
+import { repairContainer } from './repair.ts';
+import { salvagePieces } from './salvage.ts';
+import { type ExportOptions, type ExportReport, exportView, type ImportOptions, importSource } from './transfer.ts';
 import { type View, viewPieces } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
 
@@ -205,6 +209,16 @@ export class Image {
     }
   }
 
+  /** As `pieces`; what can not be read comes as a hole, after `onUnreadable` was told. Not for short looks. */
+  async *readablePieces(
+    rev: string | null,
+    start: number,
+    end: number,
+    onUnreadable: (range: UnreadableRange) => void,
+  ): AsyncIterableIterator<Piece> {
+    yield* salvagePieces(this.container, this.view(rev), { start, end, onUnreadable });
+  }
+
   private copyPieces(rev: string | null, start: number, end: number): Piece[] {
     const copies: Piece[] = [];
     for (const piece of viewPieces(this.container, this.view(rev), start, end))
@@ -313,6 +327,17 @@ export class Image {
     return checkContainer(this.container, options);
   }
 
+  /**
+   * Saves what can be saved of a damaged container that was opened with the mode 'repair'; what can not be read
+   * any more gives an error from then on, and is listed by `check`. Errors: 'io' when the disk itself fails,
+   * 'corrupt' when nothing can be written safely; the container is untouched then.
+   */
+  async repair(options: { readonly onProgress?: OnProgress } = {}): Promise<RepairReport> {
+    const { container, report } = await repairContainer(this.container, options);
+    this.container = container;
+    return report;
+  }
+
   /** Makes the working state equal to `source`, its size too, and commits it. Errors: 'refused' for uncommitted changes. */
   async importFrom(
     source: DataSource,
@@ -322,11 +347,7 @@ export class Image {
     return { version: this.version(number), report };
   }
 
-  exportTo(
-    rev: string | null,
-    target: DataTarget,
-    options: { readonly onProgress?: OnProgress } = {},
-  ): Promise<ExportReport> {
+  exportTo(rev: string | null, target: DataTarget, options: ExportOptions = {}): Promise<ExportReport> {
     return exportView(this.container, this.view(rev), target, options);
   }
 }

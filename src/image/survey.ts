@@ -1,6 +1,6 @@
 import { type ChunkTable, decodeSegmentEntry, isPresent } from '../format/chunk-table.ts';
 import { EXTENT_KIND, type Extents, extentCount, extentKind, extentLength, extentLog } from '../format/extent-page.ts';
-import { TREE_NAMES } from '../format/header.ts';
+import { TREE_NAMES, type TreeName } from '../format/header.ts';
 import type { PageRef, TreeRoot } from '../format/page.ts';
 import { numberInKey, type Records } from '../format/record-page.ts';
 import { decodeVersion, type VersionRecord } from '../format/version-record.ts';
@@ -21,8 +21,14 @@ export interface Survey {
   readonly live: RangeSet;
   /** Log blocks that segments hold. */
   readonly held: RangeSet;
+  /** Log blocks that a repair gave up. */
+  readonly lost: RangeSet;
   /** Bytes of the free ranges that are listed by length, less those that should be. */
   freeBySizeExcess: number;
+  /** Stored bytes of all chunks. */
+  dataBytes: number;
+  /** Some map says of guest blocks that a repair gave them up. */
+  hasLostExtents: boolean;
   pages: number;
   segments: number;
   versions: number;
@@ -39,9 +45,13 @@ export interface SurveyVisitor {
 /** Whose map: a version number, or null for the working state. */
 export type MapOwner = number | null;
 
+/** The trees of the header, as far as damage to them means different things. */
+export type DamagedTree = TreeName | 'map' | 'space';
+
 export interface DamagePlace {
+  readonly tree: DamagedTree;
+  /** Of a map: whose it is, and first and last guest block that the damaged part may cover. */
   readonly owner?: MapOwner;
-  /** First and last guest block that the damaged part of a map may cover. */
   readonly from?: number;
   readonly to?: number;
 }
@@ -53,12 +63,15 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
     unused: new RangeSet(),
     live: new RangeSet(),
     held: new RangeSet(),
+    lost: new RangeSet(),
     freeBySizeExcess: 0,
+    dataBytes: 0,
+    hasLostExtents: false,
     pages: 0,
     segments: 0,
     versions: 0,
   };
-  const { header, pages } = container;
+  const { header, pages, generation: youngest } = container;
   const seen = new Set<number>();
   const page = (ref: PageRef): boolean => {
     if (seen.has(ref.place)) return false;
@@ -67,7 +80,7 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
     survey.pages++;
     return true;
   };
-  const guard = (action: () => void, where: DamagePlace = {}): void => {
+  const guard = (action: () => void, where: DamagePlace): void => {
     if (visitor.damage === undefined) {
       action();
       return;
@@ -78,7 +91,8 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
       visitor.damage(error, where);
     }
   };
-  const damage = visitor.damage === undefined ? {} : { damage: (error: unknown) => visitor.damage?.(error, {}) };
+  const damageOf = (tree: DamagedTree) =>
+    visitor.damage === undefined ? {} : { damage: (error: unknown) => visitor.damage?.(error, { tree }) };
   const walkMap = (root: TreeRoot, owner: MapOwner): void => {
     const mapDamage =
       visitor.damage === undefined
@@ -86,35 +100,41 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
         : {
             damage: (error: unknown, from: unknown, to: unknown) =>
               visitor.damage?.(error, {
+                tree: 'map',
                 owner,
                 ...(typeof from === 'number' ? { from } : {}),
                 ...(typeof to === 'number' ? { to } : {}),
               }),
           };
     walkTree(extentLayout, pages, root, {
+      youngest,
       page,
       ...mapDamage,
       leaf: (leaf) => {
-        addLive(survey.live, leaf);
+        addLive(survey, leaf);
         visitor.extents?.(leaf, owner);
       },
     });
   };
   for (const name of TREE_NAMES) {
     walkTree(container.trees[name].layout, pages, header.trees[name], {
+      youngest,
       page,
-      ...damage,
+      ...damageOf(name),
       leaf: (leaf) => {
         for (let index = 0; index < leaf.keys.length; index++) {
-          if (name === 'log') guard(() => visitSegment(container, survey, leaf, index, visitor));
+          if (name === 'log') guard(() => visitSegment(container, survey, leaf, index, visitor), { tree: 'log' });
           if (name !== 'versions') continue;
-          guard(() => {
-            const number = numberInKey(leaf.keys[index] as string);
-            const record = decodeVersion(leaf.values[index] as Uint8Array, number);
-            survey.versions++;
-            visitor.version?.(number, record);
-            walkMap(record.map, number);
-          });
+          guard(
+            () => {
+              const number = numberInKey(leaf.keys[index] as string);
+              const record = decodeVersion(leaf.values[index] as Uint8Array, number);
+              survey.versions++;
+              visitor.version?.(number, record);
+              walkMap(record.map, number);
+            },
+            { tree: 'versions' },
+          );
         }
       },
     });
@@ -133,23 +153,30 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
       if (end - start >= DATA_BYTES) survey.freeBySizeExcess -= end - start;
     });
   };
-  walkTree(spaceLayout, pages, header.space.free, { page, ...damage, leaf: free });
+  walkTree(spaceLayout, pages, header.space.free, { youngest, page, ...damageOf('space'), leaf: free });
   walkTree(container.space.bySize.layout, pages, header.space.bySize, {
+    youngest,
     page,
-    ...damage,
+    ...damageOf('space'),
     leaf: (leaf) => {
       for (const key of leaf.keys) survey.freeBySizeExcess += numberInKey(key);
     },
   });
-  walkTree(container.space.pending.layout, pages, header.space.pending, { page, ...damage, leaf: unused });
+  walkTree(container.space.pending.layout, pages, header.space.pending, {
+    youngest,
+    page,
+    ...damageOf('space'),
+    leaf: unused,
+  });
   for (const { start, end } of header.space.reserve) survey.unused.add(start, end);
   return survey;
 }
 
-function addLive(live: RangeSet, leaf: Extents): void {
+function addLive(survey: Survey, leaf: Extents): void {
   for (let index = 0; index < extentCount(leaf); index++) {
-    if (extentKind(leaf, index) !== EXTENT_KIND.data) continue;
-    live.add(extentLog(leaf, index), extentLog(leaf, index) + extentLength(leaf, index));
+    const log = extentLog(leaf, index);
+    if (extentKind(leaf, index) === EXTENT_KIND.data) survey.live.add(log, log + extentLength(leaf, index));
+    else survey.hasLostExtents = true;
   }
 }
 
@@ -176,11 +203,13 @@ function visitSegment(
       continue;
     }
     survey.used.add(chunk.place, chunk.place + chunk.storedBytes);
+    survey.dataBytes += chunk.storedBytes;
     if (chunk.present === undefined) survey.held.add(first, first + blockCount);
     else
       for (let block = 0; block < blockCount; block++)
         if (isPresent(chunk, block)) survey.held.add(first + block, first + block + 1);
     first += blockCount;
   }
+  for (const { start, end } of table.lost) survey.lost.add(start, end);
   visitor.segment?.(segment, table);
 }

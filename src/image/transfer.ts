@@ -1,11 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { VsimgError } from '../errors.ts';
 import type { DataSource, DataTarget } from '../storage/transfer.ts';
-import type { CommitOptions, OnProgress, WriteReport } from './api.ts';
+import type { CommitOptions, OnProgress, UnreadableRange, WriteReport } from './api.ts';
 import { refuseDirty } from './checkout.ts';
 import { checkCommit, commitWorking } from './commit.ts';
 import type { Container } from './container.ts';
 import { resizeWorking } from './resize.ts';
+import { salvagePieces } from './salvage.ts';
 import { type View, viewPieces } from './view.ts';
 import { addReports, NOTHING_WRITTEN, writeBytes, zeroBytes } from './write.ts';
 
@@ -56,17 +57,28 @@ export interface ExportReport {
   readonly dataBytes: number;
 }
 
+export interface ExportOptions {
+  readonly onProgress?: OnProgress;
+  /** With this, what can not be read is told here and becomes a hole; without, it is an error. */
+  readonly onUnreadable?: (range: UnreadableRange) => void;
+}
+
 /** Hands every byte of a state to `target`, which is finished, or aborted when anything fails. */
 export async function exportView(
   container: Container,
   view: View,
   target: DataTarget,
-  options: { readonly onProgress?: OnProgress },
+  options: ExportOptions,
 ): Promise<ExportReport> {
+  const { onUnreadable } = options;
+  const pieces =
+    onUnreadable === undefined
+      ? viewPieces(container, view, 0, view.sizeBytes)
+      : salvagePieces(container, view, { start: 0, end: view.sizeBytes, onUnreadable });
   let dataBytes = 0;
   let sinceTurn = 0;
   try {
-    for (const piece of viewPieces(container, view, 0, view.sizeBytes)) {
+    for (const piece of pieces) {
       if (piece.kind === 'data') {
         await target.data(piece.start, piece.bytes);
         dataBytes += piece.bytes.length;

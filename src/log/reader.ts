@@ -1,4 +1,4 @@
-import { corrupt } from '../errors.ts';
+import { corrupt, VsimgError } from '../errors.ts';
 import { checksum } from '../format/checksum.ts';
 import {
   type Chunk,
@@ -28,6 +28,11 @@ export interface ChunkPart {
   readonly count: number;
 }
 
+/** So many blocks that a repair gave up. */
+export interface LostPart {
+  readonly lost: number;
+}
+
 /** Reads log blocks; every byte is verified before it is handed on. */
 export class LogReader {
   private readonly storage: Storage;
@@ -48,6 +53,17 @@ export class LogReader {
 
   /** The parts of chunks that hold `[log, log + count)`, in order. Errors: 'corrupt' for blocks that are not kept. */
   *parts(log: number, count: number): Generator<ChunkPart> {
+    for (const part of this.partsAndLost(log, count)) {
+      if ('lost' in part)
+        throw new VsimgError('corrupt', 'they were found damaged, and given up by a repair', {
+          hint: 'read another version, or write them again',
+        });
+      yield part;
+    }
+  }
+
+  /** As `parts`, with those blocks in their place that a repair gave up. */
+  *partsAndLost(log: number, count: number): Generator<ChunkPart | LostPart> {
     let at = log;
     const end = log + count;
     while (at < end) {
@@ -58,13 +74,21 @@ export class LogReader {
         const chunkIndex = Math.floor(inSegment / this.chunkBlocks);
         const first = inSegment - chunkIndex * this.chunkBlocks;
         const chunk = table.chunks[chunkIndex];
-        if (chunk === undefined) throw corrupt(`log block ${at} was given up by gc but is still referred to`);
-        const length = Math.min(chunk.blockCount - first, segmentEnd - at);
-        for (let block = first; chunk.present !== undefined && block < first + length; block++) {
-          if (!isPresent(chunk, block))
-            throw corrupt(`log block ${at + block - first} was given up by gc but is still referred to`);
+        let length = chunk === undefined ? 0 : Math.min(chunk.blockCount - first, segmentEnd - at);
+        if (chunk?.present !== undefined) {
+          const wanted = length;
+          length = 0;
+          while (length < wanted && isPresent(chunk, first + length)) length++;
         }
-        yield { table, chunkIndex, chunk, first, count: length };
+        if (chunk !== undefined && length > 0) {
+          yield { table, chunkIndex, chunk, first, count: length };
+        } else {
+          const start = at;
+          const gone = table.lost.find((run) => start >= run.start && start < run.end);
+          if (gone === undefined) throw corrupt(`log block ${at} was given up by gc but is still referred to`);
+          length = Math.min(gone.end, segmentEnd) - at;
+          yield { lost: length };
+        }
         at += length;
       }
     }

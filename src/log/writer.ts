@@ -2,8 +2,10 @@ import { checksum } from '../format/checksum.ts';
 import {
   type Chunk,
   type ChunkTable,
+  chunkBlocksOf,
   encodeChunkTable,
   encodeSegmentEntry,
+  type LogRange,
   presentCount,
   type SegmentEntry,
   segmentBlocksOf,
@@ -167,6 +169,7 @@ export class LogWriter {
         bornVersion: this.bornVersion,
         runs: segment.runs,
         chunks,
+        lost: [],
       };
     };
     // A table is longest when its chunks lie last.
@@ -216,38 +219,76 @@ export class LogWriter {
 
   /**
    * Gives a segment other chunks for the same log blocks: fewer, smaller, or elsewhere. Chunks that are not in
-   * its table yet are given with their bytes and written to where `allocate` says.
+   * its table yet are given with their bytes and written to where `allocate` says. `lost` is what the segment is
+   * known to have lost, if that changes too.
    */
   rewrite(
     segment: Segment,
     chunks: readonly (Chunk | SealedChunk | undefined)[],
     allocate: (lengthBytes: number) => number,
+    lost?: readonly LogRange[],
   ): void {
-    const { storage, space, index, tables } = this.parts;
+    const { space, tables } = this.parts;
     const old = tables.table(segment);
-    const kept = new Set<Chunk>();
+    const kept = new Set<unknown>(chunks);
+    this.replaceTable(segment, chunks, { allocate, lost: lost ?? old.lost });
+    for (const chunk of old.chunks)
+      if (chunk !== undefined && !kept.has(chunk)) space.release(chunk.place, chunk.storedBytes);
+    space.release(segment.entry.place, segment.entry.lengthBytes);
+  }
+
+  /** As `rewrite`, but what the old table took is not given up: for a repair, which lists free space anew. */
+  replaceTable(
+    segment: Segment,
+    chunks: readonly (Chunk | SealedChunk | undefined)[],
+    { allocate, lost }: { readonly allocate: (lengthBytes: number) => number; readonly lost: readonly LogRange[] },
+  ): void {
+    const { storage, index, tables } = this.parts;
+    const old = tables.table(segment);
     const placed = chunks.map((part): Chunk | undefined => {
-      if (part === undefined || !('stored' in part)) {
-        if (part !== undefined) kept.add(part);
-        return part;
-      }
+      if (part === undefined || !('stored' in part)) return part;
       const place = allocate(part.stored.length);
       storage.write(part.stored, place);
       return { ...part.chunk, place };
     });
-    for (const chunk of old.chunks)
-      if (chunk !== undefined && !kept.has(chunk)) space.release(chunk.place, chunk.storedBytes);
-    const table: ChunkTable = { ...old, chunks: placed };
+    const table: ChunkTable = { ...old, chunks: placed, lost };
     const encoded = encodeChunkTable(table);
     const place = allocate(encoded.length);
     storage.write(encoded, place);
-    space.release(segment.entry.place, segment.entry.lengthBytes);
     const entry: SegmentEntry = { ...segment.entry, place, lengthBytes: encoded.length, checksum: checksum(encoded) };
     putRecord(index, numberKey(segment.firstLog), encodeSegmentEntry(entry));
     tables.remember(entry, table);
     this.dataTotal += storedBytesOf(table) - storedBytesOf(old);
     if (segment.firstLog >= this.youngMarkBlock)
       this.deadTotal = Math.max(0, this.deadTotal - (heldBlocksOf(old) - heldBlocksOf(table)));
+  }
+
+  /** Enters log blocks `[start, end)`, which no segment holds any more, as lost. */
+  giveUp(start: number, end: number): void {
+    const { storage, space, index, blockBytes } = this.parts;
+    const chunkBlocks = chunkBlocksOf(blockBytes);
+    for (let firstLog = start; firstLog < end; ) {
+      const blockCount = Math.min(end - firstLog, segmentBlocksOf(blockBytes));
+      const encoded = encodeChunkTable({
+        firstLog,
+        blockCount,
+        bornVersion: 0,
+        runs: [],
+        chunks: Array.from({ length: Math.ceil(blockCount / chunkBlocks) }, () => undefined),
+        lost: [{ start: firstLog, end: firstLog + blockCount }],
+      });
+      const place = space.allocate(encoded.length, 'lasting');
+      storage.write(encoded, place);
+      const entry = {
+        blockCount,
+        place,
+        lengthBytes: encoded.length,
+        checksum: checksum(encoded),
+        deadBlocks: 0,
+      };
+      putRecord(index, numberKey(firstLog), encodeSegmentEntry(entry));
+      firstLog += blockCount;
+    }
   }
 
   /** Gives up a whole segment. */

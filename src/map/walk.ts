@@ -1,10 +1,22 @@
+import { corrupt } from '../errors.ts';
 import { checksum } from '../format/checksum.ts';
 import { isPageRef, type PageRef, type TreeRoot } from '../format/page.ts';
-import { type Child, encodeNode, type InnerNode, isLeaf, isStored, type TreeLayout, type TreeNode } from './node.ts';
+import {
+  type Child,
+  encodeNode,
+  type InnerNode,
+  isLeaf,
+  isStored,
+  nodeSum,
+  type TreeLayout,
+  type TreeNode,
+} from './node.ts';
 import type { PageStore } from './pages.ts';
 import { PersistentTree } from './tree.ts';
 
 export interface TreeVisitor<L> {
+  /** Generation that no page may be younger than. Default: any will do. */
+  readonly youngest?: number;
   /** A stored page; false: it was seen before, and what lies below it is not visited again. */
   page(ref: PageRef): boolean;
   leaf(leaf: L): void;
@@ -12,7 +24,10 @@ export interface TreeVisitor<L> {
   damage?(error: unknown, from: unknown, to: unknown): void;
 }
 
-/** Visits every page of a published tree once. */
+/**
+ * Visits every page of a published tree once, and checks what reading one entry does not need: that no page is
+ * younger than the one above it, and what inner pages say of the leaves below.
+ */
 export function walkTree<K, L>(
   layout: TreeLayout<K, L>,
   pages: PageStore,
@@ -43,13 +58,28 @@ export function walkTree<K, L>(
         guarded(node.keys[index], limit, () => {
           // The page is checked against its parent before it counts as seen.
           const child = tree.childNode(node, index, upper);
+          checkChild(layout, node, index, child);
           if (visitor.page(node.children[index] as PageRef)) visit(child, limit);
         });
       }
     };
     const top = tree.topNode() as TreeNode<K, L>;
+    if (top.birth > (visitor.youngest ?? top.birth)) throw corrupt(`${layout.name}: its top page is from the future`);
     if (!isPageRef(root) || visitor.page(root)) visit(top, undefined);
   });
+}
+
+function checkChild<K, L>(
+  layout: TreeLayout<K, L>,
+  parent: InnerNode<K, L>,
+  index: number,
+  child: TreeNode<K, L>,
+): void {
+  const { place } = parent.children[index] as PageRef;
+  if (child.birth > parent.birth)
+    throw corrupt(`${layout.name}: page at ${place} is younger than the one above it`, place);
+  if (nodeSum(layout, child) !== parent.sums[index])
+    throw corrupt(`${layout.name}: what stands above the page at ${place} does not agree with it`, place);
 }
 
 export interface Mover {

@@ -64,11 +64,13 @@ function nameKey(name: string): string {
   return bytesToKey(Buffer.from(name, 'utf8'));
 }
 
-function keyName(key: string): string {
+/** The name that a key of the tree of names stands for. */
+export function keyName(key: string): string {
   return Buffer.from(keyToBytes(key)).toString('utf8');
 }
 
-function decodeRef(name: string, value: Uint8Array): NamedRef {
+/** Errors: 'corrupt'. */
+export function decodeRef(name: string, value: Uint8Array): NamedRef {
   const reader = new ByteReader(value, `name '${name}'`);
   const code = reader.byte();
   const version = reader.varint();

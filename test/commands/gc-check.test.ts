@@ -43,6 +43,9 @@ describe('vsimg gc and check', () => {
       'segments-checked': expect.any(Number),
       'versions-checked': 2,
       'data-bytes-checked': expect.any(Number),
+      lost: [],
+      'lost-complete': true,
+      'damaged-header': null,
     });
   });
 
@@ -101,6 +104,6 @@ describe('vsimg gc and check', () => {
     await fails(1, ['check', 'nothing.vsi']);
     const { stderr } = await run(['check', 'cut.vsi', '--json']);
     expect(JSON.parse(stderr)).toMatchObject({ code: 'corrupt', 'exit-status': 1 });
-    await fails(64, ['check', 'a.vsi', '--repair']);
+    await fails(64, ['check', 'a.vsi', '--mend']);
   });
 });

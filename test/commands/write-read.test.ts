@@ -133,6 +133,7 @@ describe('vsimg write and read', () => {
       offset: 0,
       length: SIZE,
       target: 'out',
+      unreadable: [],
     });
     expect(readFileSync(path('out')).equals(model)).toBe(true);
   });

@@ -10,7 +10,9 @@ import {
   encodeChunkTable,
   encodeSegmentEntry,
   type GuestRun,
+  isHeld,
   isPresent,
+  type LogRange,
   presentBefore,
   presentCount,
   type SegmentEntry,
@@ -64,6 +66,19 @@ function runsOf(blockCount: number, cuts: readonly number[], starts: readonly nu
     .map((end, index) => ({ start: starts[index % starts.length] as number, length: end - (edges[index] as number) }));
 }
 
+/** Of the blocks wished for those that are not held, as runs. */
+function lostOf(table: ChunkTable, wish: readonly number[], blockBytes: number): LogRange[] {
+  const runs: { start: number; end: number }[] = [];
+  for (const block of [...new Set(wish)].sort((a, b) => a - b)) {
+    const log = table.firstLog + block;
+    if (isHeld(table, log, blockBytes)) continue;
+    const last = runs[runs.length - 1];
+    if (last?.end === log) last.end++;
+    else runs.push({ start: log, end: log + 1 });
+  }
+  return runs;
+}
+
 function tables(blockBytes: number, maxBlocks: number): fc.Arbitrary<ChunkTable> {
   const positions = fc.array(counts(2 ** 47), { minLength: 1, maxLength: 10 });
   return fc.integer({ min: 1, max: maxBlocks }).chain((blockCount) => {
@@ -71,15 +86,18 @@ function tables(blockBytes: number, maxBlocks: number): fc.Arbitrary<ChunkTable>
     const sizes = Array.from({ length: Math.ceil(blockCount / chunkBlocks) }, (_, index) =>
       Math.min(chunkBlocks, blockCount - index * chunkBlocks),
     );
-    return fc.record({
-      firstLog: counts(2 ** 47),
-      blockCount: fc.constant(blockCount),
-      bornVersion: counts(),
-      runs: fc
-        .tuple(fc.array(fc.nat(), { maxLength: 9 }), positions)
-        .map(([cuts, starts]) => runsOf(blockCount, cuts, starts)),
-      chunks: fc.tuple(...sizes.map((size) => chunks(size, blockBytes))),
-    });
+    return fc
+      .record({
+        firstLog: counts(2 ** 47),
+        blockCount: fc.constant(blockCount),
+        bornVersion: counts(),
+        runs: fc
+          .tuple(fc.array(fc.nat(), { maxLength: 9 }), positions)
+          .map(([cuts, starts]) => runsOf(blockCount, cuts, starts)),
+        chunks: fc.tuple(...sizes.map((size) => chunks(size, blockBytes))),
+        wish: fc.array(fc.nat({ max: blockCount - 1 }), { maxLength: 5 }),
+      })
+      .map(({ wish, ...table }) => ({ ...table, lost: lostOf({ ...table, lost: [] }, wish, blockBytes) }));
   });
 }
 
@@ -109,6 +127,7 @@ describe('chunk table', () => {
         hash: new Uint8Array(16),
         checksums: new Uint32Array(chunkBlocks),
       })),
+      lost: [],
     };
     const bytes = encodeChunkTable(table);
     expect(bytes.length).toBeLessThanOrEqual(MAX_TABLE_BYTES);
@@ -146,6 +165,7 @@ describe('chunk table', () => {
           checksums: new Uint32Array(8).fill(5),
         },
       ],
+      lost: [{ start: 1032, end: 1034 }],
     };
     attack(encodeChunkTable(sample), (bytes) => decodeChunkTable(bytes, 4096, 'test'), encodeChunkTable);
   });
@@ -201,8 +221,42 @@ describe('chunk table', () => {
       bornVersion: 1,
       runs: [{ start: 0, length: 16 }],
       chunks: [chunk],
+      lost: [],
     });
     expect(decodeHostile(() => decodeChunkTable(bytes, 4096, 'test'))).toEqual({ code: 'corrupt' });
+  });
+
+  it.each([
+    ['that a chunk holds', [{ start: 3, end: 5 }], true],
+    ['behind the end', [{ start: 15, end: 17 }], false],
+    ['of no length', [{ start: 3, end: 3 }], false],
+    [
+      'that touch',
+      [
+        { start: 1, end: 3 },
+        { start: 3, end: 4 },
+      ],
+      false,
+    ],
+  ])('with lost blocks %s is corrupt', (_name, lost, isHeldToo) => {
+    const chunk: Chunk = {
+      place: 8192,
+      storedBytes: 16 * 4096,
+      codec: CODEC.raw,
+      blockCount: 16,
+      present: undefined,
+      hash: new Uint8Array(16),
+      checksums: new Uint32Array(16),
+    };
+    const table = {
+      firstLog: 0,
+      blockCount: 16,
+      bornVersion: 1,
+      runs: [],
+      chunks: [isHeldToo ? chunk : undefined],
+      lost,
+    };
+    expect(decodeHostile(() => decodeChunkTable(encodeChunkTable(table), 4096, 'test'))).toEqual({ code: 'corrupt' });
   });
 });
 

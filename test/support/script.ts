@@ -35,7 +35,7 @@ export async function randomStep(image: Image, random: SeededRandom): Promise<st
     });
     return 'commit';
   };
-  const lot = random.below(20);
+  const lot = random.below(22);
   if (lot < 6 && sizeBytes > 0) {
     const start = random.below(sizeBytes);
     await image.write(start, bytes(1 + random.below(Math.min(sizeBytes - start, 9000))));
@@ -67,10 +67,27 @@ export async function randomStep(image: Image, random: SeededRandom): Promise<st
     await image.gc();
     return 'gc';
   }
+  if (lot < 21) return nameSomething(image, random, anyVersion());
   if (head.dirty) return commit();
   await image.importFrom(
     sourceOf(bytes(random.below(60_000)), { length: random.below(2) === 0 ? 'known' : 'unknown' }),
     { message: 'import', timeSeconds: TIME },
   );
   return 'import';
+}
+
+async function nameSomething(image: Image, random: SeededRandom, version: string): Promise<string> {
+  const free = image.refs().filter(({ kind, name }) => kind === 'tag' || name !== image.info().head.branch);
+  const ref = free[random.below(free.length + 1)];
+  if (ref === undefined) {
+    await image.setTag(`tag${image.info().generation}`, version);
+    return 'tag';
+  }
+  if (random.below(2) === 0) {
+    await image.deleteRef(ref.name, ref.kind);
+    return 'delete a name';
+  }
+  if (ref.kind === 'tag') await image.setTag(ref.name, version, { force: true });
+  else await image.setBranch(ref.name, version, { force: true });
+  return 'move a name';
 }

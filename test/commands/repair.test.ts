@@ -1,0 +1,159 @@
+import {
+  closeSync,
+  copyFileSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { noise, workspace } from '../support/workspace.ts';
+
+const MIB = 1024 * 1024;
+const BLOCK = 4096;
+const { run, ok, json, fails, path } = workspace();
+
+/** Turns bits of the byte at `offset`. */
+function damage(name: string, offset: number): void {
+  const byte = readFileSync(path(name)).subarray(offset, offset + 1);
+  const fd = openSync(path(name), 'r+');
+  writeSync(fd, Uint8Array.of((byte[0] as number) ^ 0x55), 0, 1, offset);
+  closeSync(fd);
+}
+
+function placeOf(name: string, bytes: Uint8Array): number {
+  const place = readFileSync(path(name)).indexOf(bytes);
+  expect(place).toBeGreaterThan(0);
+  return place;
+}
+
+const first = noise(MIB, 1);
+const second = Buffer.concat([first.subarray(0, MIB / 2), noise(MIB / 2, 2)]);
+
+/** bad.vsi: versions 1 and 2, the block at 40960, which both have, is damaged. */
+beforeAll(async () => {
+  writeFileSync(path('1.raw'), first);
+  writeFileSync(path('2.raw'), second);
+  await ok(['import', '1.raw', 'a.vsi', '--compression', 'none', '-q']);
+  await ok(['import', '2.raw', 'a.vsi', '-q']);
+  copyFileSync(path('a.vsi'), path('bad.vsi'));
+  damage('bad.vsi', placeOf('bad.vsi', first.subarray(10 * BLOCK, 11 * BLOCK)) + 99);
+});
+
+const LOST = { 'guest-offset': 10 * BLOCK, length: BLOCK, versions: [{ first: 1, last: 2 }], working: true };
+
+function rescued(whole: Buffer): Buffer {
+  const copy = Buffer.from(whole);
+  copy.fill(0, 10 * BLOCK, 11 * BLOCK);
+  return copy;
+}
+
+describe('check of a damaged image', () => {
+  it('says what is lost in which versions, to the block', async () => {
+    const { status, stdout } = await run(['check', 'bad.vsi', '--data']);
+    expect(status).toBe(2);
+    expect(stdout).toContain('lost: bytes 40960 to 45056 of the disk in versions 1 to 2 and the working state\n');
+    const document = JSON.parse((await run(['check', 'bad.vsi', '--data', '--json'])).stdout);
+    expect(document).toMatchObject({ corruptions: 1, lost: [LOST], 'lost-complete': true });
+  });
+});
+
+describe('--ignore-errors', () => {
+  it('exports what can be read, and tells the rest', async () => {
+    await fails(65, ['export', 'bad.vsi@2', 'out.raw', '-q']);
+    const { status, stderr } = await run(['export', '--ignore-errors', 'bad.vsi@2', 'out.raw']);
+    expect(status).toBe(65);
+    expect(stderr).toMatch(
+      /^vsimg: bytes 40960 to 45056 of the disk: .*checksum\nvsimg: bad\.vsi: 4096 bytes in 1 range can not be read/,
+    );
+    expect(readFileSync(path('out.raw')).equals(rescued(second))).toBe(true);
+    const result = await run(['export', '--ignore-errors', '--force', 'bad.vsi@2', 'out.raw', '--json']);
+    expect(result.status).toBe(65);
+    expect(JSON.parse(result.stdout).unreadable).toEqual([
+      { 'guest-offset': 10 * BLOCK, length: BLOCK, message: expect.stringContaining('checksum') },
+    ]);
+    expect(JSON.parse(result.stderr)).toMatchObject({ code: 'corrupt', 'exit-status': 65 });
+  });
+
+  it('reads to stdout, also a small range, and ends with 0 where nothing is damaged', async () => {
+    const whole = await run(['read', '--ignore-errors', 'bad.vsi@1']);
+    expect([whole.status, whole.stdoutBytes.equals(rescued(first))]).toEqual([65, true]);
+    const part = await run(['read', '--ignore-errors', 'bad.vsi@1', '--offset', '40000', '--length', '2000']);
+    expect([part.status, part.stdoutBytes.equals(rescued(first).subarray(40_000, 42_000))]).toEqual([65, true]);
+    const good = await run(['read', '--ignore-errors', 'bad.vsi@1', '--offset', '1k', '--length', '2k']);
+    expect([good.status, good.stderr, good.stdoutBytes.equals(first.subarray(1024, 3072))]).toEqual([0, '', true]);
+  });
+
+  it('reads what is left of a file that was cut', async () => {
+    copyFileSync(path('a.vsi'), path('cut.vsi'));
+    truncateSync(path('cut.vsi'), placeOf('cut.vsi', second.subarray(700 * 1024, 701 * 1024)));
+    const { status, stdoutBytes } = await run(['read', '--ignore-errors', 'cut.vsi@2', '-q']);
+    expect(status).toBe(65);
+    // The first half is stored with version 1; the table of what version 2 added is gone with the end of the file.
+    expect(stdoutBytes.subarray(0, MIB / 2).equals(first.subarray(0, MIB / 2))).toBe(true);
+    expect(stdoutBytes.subarray(MIB / 2).every((byte) => byte === 0)).toBe(true);
+  });
+});
+
+describe('check --repair', () => {
+  it('leaves a whole image alone', async () => {
+    const before = readFileSync(path('a.vsi'));
+    expect(await ok(['check', 'a.vsi', '--repair'])).toContain('No errors were found on the image.');
+    expect(readFileSync(path('a.vsi')).equals(before)).toBe(true);
+  });
+
+  it('marks what is damaged as lost, until it is written again', async () => {
+    copyFileSync(path('bad.vsi'), path('mended.vsi'));
+    const { status, stdout } = await run(['check', 'mended.vsi', '--repair']);
+    expect(status).toBe(2);
+    expect(stdout).toContain('repaired: 4096 bytes of stored data can not be read: marked as lost\n');
+    expect(stdout).toContain('lost: bytes 40960 to 45056 of the disk in versions 1 to 2 and the working state\n');
+    expect(stdout).not.toContain('error');
+    expect(await fails(65, ['read', 'mended.vsi@1', '--offset', '40960', '--length', '1'])).toContain(
+      'found damaged, and given up by a repair',
+    );
+    const rest = await run(['read', 'mended.vsi@1', '--offset', '45056']);
+    expect(rest.stdoutBytes.equals(first.subarray(11 * BLOCK))).toBe(true);
+    await ok(['write', 'mended.vsi', '--offset', '40960', '-q'], { stdin: first.subarray(10 * BLOCK, 11 * BLOCK) });
+    await ok(['commit', 'mended.vsi', '-m', 'whole again', '-q']);
+    expect((await run(['read', 'mended.vsi@3'])).stdoutBytes.equals(second)).toBe(true);
+    await ok(['delete', 'mended.vsi', '1', '2', '-q']);
+    await ok(['gc', 'mended.vsi', '-q']);
+    await ok(['check', 'mended.vsi', '--data', '-q']);
+  });
+
+  it('mends a header from the other one', async () => {
+    copyFileSync(path('a.vsi'), path('header.vsi'));
+    damage('header.vsi', 100);
+    expect(await ok(['check', 'header.vsi'])).toContain('the first header is damaged or out of date');
+    const { repaired } = await json(['check', 'header.vsi', '--repair']);
+    expect(repaired).toEqual(['the first header was damaged or out of date: written again from the other one']);
+    expect((await json(['check', 'header.vsi']))['damaged-header']).toBe(null);
+    damage('header.vsi', BLOCK + 100);
+    expect((await run(['read', 'header.vsi@1'])).stdoutBytes.equals(first)).toBe(true);
+  });
+
+  it('of a file that was cut keeps what is there', async () => {
+    copyFileSync(path('a.vsi'), path('cut.vsi'));
+    truncateSync(path('cut.vsi'), placeOf('cut.vsi', second.subarray(700 * 1024, 701 * 1024)));
+    const before = await run(['read', '--ignore-errors', 'cut.vsi@1', '-q']);
+    expect((await run(['check', 'cut.vsi', '--repair', '-q'])).status).toBe(2);
+    const after = await run(['read', '--ignore-errors', 'cut.vsi@1', '-q']);
+    expect(after.stdoutBytes.equals(before.stdoutBytes)).toBe(true);
+    expect((await run(['check', 'cut.vsi', '--data', '--json'])).stdout).toContain('"corruptions": 0');
+    await ok(['import', '2.raw', 'cut.vsi', '-q']);
+    expect((await run(['read', 'cut.vsi'])).stdoutBytes.equals(second)).toBe(true);
+    expect(statSync(path('cut.vsi')).size).toBeLessThan(2 * MIB);
+  });
+
+  it('with both headers gone says that nothing can be done, and changes nothing', async () => {
+    copyFileSync(path('a.vsi'), path('headless.vsi'));
+    damage('headless.vsi', 100);
+    damage('headless.vsi', BLOCK + 100);
+    const before = readFileSync(path('headless.vsi'));
+    expect(await fails(1, ['check', 'headless.vsi', '--repair'])).toContain('both headers are damaged');
+    expect(readFileSync(path('headless.vsi')).equals(before)).toBe(true);
+  });
+});
