@@ -63,6 +63,8 @@ export interface SpaceInfo {
   readonly metadataBytes: number;
   /** Free for reuse now or after the next publications. */
   readonly freeBytes: number;
+  /** What the file lacks of the length that its header says: it was cut. */
+  readonly missingBytes: number;
 }
 
 export interface ImageInfo {

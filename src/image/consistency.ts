@@ -85,6 +85,8 @@ function checkSpace(
   const { end } = container.header.space;
   const listedBytes = unusedSpace(container.header.space);
   const size = container.storage.size();
+  if (container.missingBytes > 0)
+    add({ message: `the file was cut: ${container.missingBytes} bytes are missing at its end`, hostOffset: size });
   // Touching the totals joins the ranges and finds those that overlap.
   const unusedBytes = survey.unused.totalBytes;
   survey.used.totalBytes;
@@ -112,7 +114,7 @@ function checkSpace(
         });
       else if (set === survey.used && range.end > size)
         add({
-          message: `bytes ${Math.max(range.start, size)} to ${range.end} of the file are missing: it was cut`,
+          message: `bytes ${Math.max(range.start, size)} to ${range.end} of the file are in use, but missing`,
           hostOffset: Math.max(range.start, size),
         });
     }

@@ -77,6 +77,8 @@ export class Container {
   unreclaimed: number;
   private readonly options: ContainerOptions;
   private begun = false;
+  /** End of the file in the generation before, which the second slot may still hold after a cut. */
+  private formerEnd = 0;
   /** As it was found; null when both slots are current. */
   readonly damagedSlot: 'first' | 'second' | null;
   private staleSlot: Slots['staleSlot'];
@@ -187,9 +189,24 @@ export class Container {
     return new Container(this.storage, { generation, header, staleSlot }, this.options);
   }
 
+  /** Bytes that the file lacks; a reader without a lock may see some while a writer cuts the file. */
+  get missingBytes(): number {
+    return Math.max(0, this.header.space.end - this.storage.size());
+  }
+
   /** Counters of a damaged header must not lead a writer over what is there. Errors: 'corrupt'. */
   private checkCounters(): void {
     const { log, space, nextVersion } = this.header;
+    if (this.missingBytes > 0) {
+      throw new VsimgError(
+        'corrupt',
+        `${this.storage.name}: the file was cut: ${this.missingBytes} bytes are missing at its end`,
+        {
+          hint: "get the whole file again, or save what is left with 'vsimg check --repair'",
+          hostOffset: this.storage.size(),
+        },
+      );
+    }
     for (const { key, value } of recordsBackward(this.trees.log)) {
       const entry = decodeSegmentEntry(value);
       if (numberInKey(key) + entry.blockCount > log.next || entry.place + entry.lengthBytes > space.end)
@@ -288,10 +305,13 @@ export class Container {
       );
       this.staleSlot = undefined;
     }
+    // A file that is shorter than its header says was cut by somebody else.
+    if (this.storage.size() < header.space.end) this.storage.truncate(header.space.end);
     this.sync();
     this.storage.write(slot, SLOT_A_OFFSET);
     this.sync();
     this.storage.write(slot, SLOT_B_OFFSET);
+    this.formerEnd = this.header.space.end;
     this.header = header;
     this.generation = generation;
     this.sharedGeneration = header.working.sharedGeneration;
@@ -306,7 +326,7 @@ export class Container {
 
   /** Gives up what was not published; the file gets its published length back. */
   close(): void {
-    const { end } = this.header.space;
+    const end = Math.max(this.header.space.end, this.formerEnd);
     try {
       if (this.begun && this.storage.size() > end) this.storage.truncate(end);
     } catch {

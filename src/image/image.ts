@@ -1,4 +1,4 @@
-import { VsimgError } from '../errors.ts';
+import { corrupt, VsimgError } from '../errors.ts';
 import { CHUNK_BYTES, FORMAT_VERSION, RECORDS_OFFSET, SLOT_BYTES } from '../format/layout.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import { unusedSpace } from '../space/space.ts';
@@ -96,6 +96,10 @@ export class Image {
     // What an interrupted command left behind the end is as good as free.
     const tailBytes = Math.max(0, storage.size() - space.end);
     const listedBytes = unusedSpace(space);
+    const { missingBytes } = this.container;
+    // A writer may have cut the file since the header was read: then there is a newer one.
+    if (missingBytes > 0 && this.reopen !== undefined && this.container.isStale())
+      throw corrupt(`${storage.name}: the file was cut`);
     return {
       sizeBytes: this.container.workingSizeBytes,
       imageId: hex(header.imageId),
@@ -112,6 +116,7 @@ export class Image {
         dataBytes: log.dataBytes,
         metadataBytes: 2 * SLOT_BYTES + space.end - RECORDS_OFFSET - listedBytes - log.dataBytes,
         freeBytes: listedBytes + tailBytes,
+        missingBytes,
       },
     };
   }

@@ -204,11 +204,20 @@ describe('check', () => {
     expect(errors.map((finding) => finding.message).join('\n')).toMatch(message);
   });
 
+  it('finds that the file is shorter than its header says, also where nothing is lost; writers refuse it', async () => {
+    const disk = await damageable();
+    changeHeader(disk, (header) => ({ ...header, space: { ...header.space, end: header.space.end + 1000 } }));
+    expect((await findings(disk, {})).map(({ message }) => message).join()).toContain('1000 bytes are missing');
+    expect(openDisk(disk, { readOnly: true }).info().space.missingBytes).toBe(1000);
+    expect(() => openDisk(disk)).toThrow(/the file was cut: 1000 bytes are missing at its end/);
+  });
+
   it('counts a leak', async () => {
     const disk = await damageable();
     const before = openDisk(disk).info().space;
     changeHeader(disk, (header) => ({ ...header, space: { ...header.space, end: header.space.end + 1000 } }));
     expect(before.fileBytes).toBe(disk.sizeBytes);
+    disk.truncate(disk.sizeBytes + 1000);
     expect(await openDisk(disk).check()).toMatchObject({ errors: [], leakedBytes: 1000 });
   });
 

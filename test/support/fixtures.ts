@@ -313,7 +313,10 @@ export async function damagedFixtures(): Promise<Fixture<DamageDescription>[]> {
     {
       name: 'corrupt-cut',
       bytes: bytes.slice(0, data + 1000),
-      description: opens({ 1: 'corrupt', 2: 'corrupt' }, 'beyond the end of the file'),
+      description: {
+        ...opens({ 1: 'corrupt', 2: 'corrupt' }, 'beyond the end of the file'),
+        openForWriting: 'corrupt',
+      },
     },
     {
       name: 'corrupt-version-count',
@@ -322,7 +325,10 @@ export async function damagedFixtures(): Promise<Fixture<DamageDescription>[]> {
     },
     {
       name: 'leak',
-      bytes: withHeader(bytes, (header) => ({ ...header, space: { ...header.space, end: header.space.end + 4096 } })),
+      bytes: Uint8Array.from([
+        ...withHeader(bytes, (header) => ({ ...header, space: { ...header.space, end: header.space.end + 4096 } })),
+        ...new Uint8Array(4096),
+      ]),
       description: opens(whole, 'leak'),
     },
   ];
