@@ -52,6 +52,8 @@ export interface VsimgErrorDetails {
   readonly hostOffset?: number;
   /** Byte position in the guest's disk. */
   readonly guestOffset?: number;
+  /** 'locked': the process that holds the lock, or null if that can not be found out. */
+  readonly holder?: { readonly pid: number; readonly command: string } | null;
   readonly cause?: unknown;
 }
 
@@ -63,6 +65,7 @@ export class VsimgError extends Error {
   readonly path: string | undefined;
   readonly hostOffset: number | undefined;
   readonly guestOffset: number | undefined;
+  readonly holder: VsimgErrorDetails['holder'];
 
   constructor(code: ErrorCode, message: string, details: VsimgErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -71,6 +74,7 @@ export class VsimgError extends Error {
     this.path = details.path;
     this.hostOffset = details.hostOffset;
     this.guestOffset = details.guestOffset;
+    this.holder = details.holder;
   }
 
   /** The status the process ends with when this error reaches `main`. */

@@ -44,6 +44,9 @@ export function describeFailure(error: VsimgError, status: number): JsonObject {
     ...(error.path === undefined ? {} : { filename: error.path }),
     ...(error.hostOffset === undefined ? {} : { 'host-offset': error.hostOffset }),
     ...(error.guestOffset === undefined ? {} : { 'guest-offset': error.guestOffset }),
+    ...(error.holder === undefined
+      ? {}
+      : { 'holder-pid': error.holder?.pid ?? null, 'holder-command': error.holder?.command ?? null }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { VsimgError } from '../errors.ts';
 import { READER_LOCKS_OFFSET, WRITER_LOCK_OFFSET } from '../format/layout.ts';
 import { FileStorage } from '../storage/file.ts';
+import type { LockHolder } from '../storage/lock-holder.ts';
 import { NewFile } from '../storage/new-file.ts';
 import type { LockableStorage } from '../storage/storage.ts';
 import type { CreateOptions } from './api.ts';
@@ -19,7 +20,9 @@ export interface OpenFileOptions {
   readonly locking?: 'on' | 'off';
 }
 
-const RETRY_MILLISECONDS = 20;
+/** A waiting writer asks again after pauses that grow from the first to the longest. */
+const FIRST_PAUSE_MILLISECONDS = 1;
+const LONGEST_PAUSE_MILLISECONDS = 8;
 /** A writer that looks for readers holds their bytes for microseconds. */
 const MAX_PIN_TRIES = 100;
 
@@ -99,16 +102,32 @@ async function lockExisting(path: string, locking: 'on' | 'off'): Promise<FileSt
   }
 }
 
-async function lockForWriting(storage: LockableStorage, deadline: number): Promise<void> {
-  while (!storage.tryLock(WRITER_LOCK_OFFSET, 1, 'exclusive')) {
-    if (Date.now() >= deadline) {
-      throw new VsimgError('locked', `${storage.name}: another process is writing it`, {
-        path: storage.name,
-        hint: 'try again later, or give --wait SECONDS',
-      });
+/** Errors: 'locked', with the holder where the system tells who it is. */
+async function lockForWriting(storage: FileStorage, deadline: number): Promise<void> {
+  const isLocked = (): boolean => storage.tryLock(WRITER_LOCK_OFFSET, 1, 'exclusive');
+  for (let pause = FIRST_PAUSE_MILLISECONDS; !isLocked(); pause = Math.min(pause * 2, LONGEST_PAUSE_MILLISECONDS)) {
+    const left = deadline - Date.now();
+    if (left <= 0) {
+      const holder = storage.lockHolder(WRITER_LOCK_OFFSET);
+      // A lock that nobody is seen to hold may be free by now.
+      if (holder === undefined && isLocked()) return;
+      throw lockedBy(holder, storage.name);
     }
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
+    // Pauses differ, so that no rhythm of the other process's hides the moments when it lets go.
+    await new Promise((resolve) => setTimeout(resolve, Math.min(left, pause * (0.5 + Math.random()))));
   }
+}
+
+function lockedBy(holder: LockHolder | undefined, path: string): VsimgError {
+  const who =
+    holder === undefined
+      ? '; which one can not be seen from here (it may be of another user, in another container or on another host)'
+      : `: pid ${holder.pid}, '${holder.command}'`;
+  return new VsimgError('locked', `${path}: another process is writing it${who}`, {
+    path,
+    holder: holder ?? null,
+    hint: 'try again later, or give --wait SECONDS',
+  });
 }
 
 function writerOptions(storage: LockableStorage): ContainerOptions {

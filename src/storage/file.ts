@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { VsimgError } from '../errors.ts';
 import { closeQuietly, type Descriptor, readAt, setLength, syncData, writeAt } from './descriptor.ts';
 import { deviceSizeBytes } from './device-size.ts';
+import { findLockHolder, type LockHolder } from './lock-holder.ts';
 import { nativeFs } from './native-fs.ts';
 import type { LockableStorage } from './storage.ts';
 import { systemCode, systemError } from './system-error.ts';
@@ -176,6 +177,18 @@ export class FileStorage implements LockableStorage {
       native.module.unlock(this.#descriptor.fd, start, length);
     } catch (cause) {
       throw systemError(`cannot unlock '${this.name}'`, cause, { path: this.name });
+    }
+  }
+
+  /** The process that keeps others from locking the byte at `position`, where that can be found out. */
+  lockHolder(position: number): LockHolder | undefined {
+    this.#assertOpen();
+    try {
+      const { dev, ino } = fs.fstatSync(this.#descriptor.fd);
+      return findLockHolder({ device: dev, inode: ino, position });
+    } catch {
+      // It only makes a message better.
+      return undefined;
     }
   }
 
