@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { formatCompression } from '../cli/compression.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
@@ -11,7 +10,7 @@ import { formatTime } from '../cli/time.ts';
 import { describeHead, describeVersion } from '../cli/version-view.ts';
 import type { HeadInfo, ImageInfo, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
-import { withImage } from './opening.ts';
+import { SHORT_LISTING, withImage } from './opening.ts';
 
 /** Listing all would make `info` slower with every version. */
 const NEWEST = 10;
@@ -45,9 +44,10 @@ export async function run(context: CommandContext): Promise<number> {
   const { args, output, io } = context;
   const path = parseImage(args.operand(0));
   return withImage(context, { path, mode: 'read' }, async (image) => {
-    const info = image.info();
-    const versions = newest(image, args.has('all') ? Number.POSITIVE_INFINITY : NEWEST);
-    const view = { path, actualSize: actualSize(path, info), info, versions };
+    const count = args.has('all') ? Number.POSITIVE_INFINITY : NEWEST;
+    const look = (): View => ({ path, info: image.info(), versions: newest(image, count) });
+    const isLong = Math.min(count, image.info().versionCount) > SHORT_LISTING;
+    const view = isLong ? await image.whileHeld(async () => look()) : image.inOneState(look);
     if (output.format === 'json') await output.document(describe(view));
     else await output.lines(textLines(view, io.columns));
     return 0;
@@ -56,8 +56,6 @@ export async function run(context: CommandContext): Promise<number> {
 
 interface View {
   readonly path: string;
-  /** What the file takes on its file system, in bytes. */
-  readonly actualSize: number;
   readonly info: ImageInfo;
   /** Oldest first, as qemu-img lists snapshots. */
   readonly versions: readonly VersionInfo[];
@@ -72,18 +70,12 @@ function newest(image: Image, count: number): VersionInfo[] {
   return found.reverse();
 }
 
-function actualSize(path: string, info: ImageInfo): number {
-  const blocks: number | undefined = statSync(path).blocks;
-  // Windows does not count blocks.
-  return blocks === undefined ? info.space.fileBytes : blocks * 512;
-}
-
-function describe({ path, actualSize: actualBytes, info, versions }: View): JsonObject {
+function describe({ path, info, versions }: View): JsonObject {
   return {
     filename: path,
     format: 'vsi',
     'virtual-size': info.sizeBytes,
-    'actual-size': actualBytes,
+    'actual-size': info.space.allocatedBytes,
     'cluster-size': info.blockSizeBytes,
     'dirty-flag': info.head.dirty,
     snapshots: versions.map(describeSnapshot),
@@ -133,14 +125,14 @@ function snapshotName(version: VersionInfo): string {
   return version.tags[0] ?? String(version.number);
 }
 
-function textLines({ path, actualSize: actualBytes, info, versions }: View, columns: number): string[] {
+function textLines({ path, info, versions }: View, columns: number): string[] {
   const { space, features } = info;
   const incompatible = [...features.incompatible, ...features.readOnlyCompatible, ...features.compatible];
   const lines = formatFields([
     ['image', path],
     ['file format', `vsi, version ${info.formatVersion}`],
     ['virtual size', formatExactSize(info.sizeBytes)],
-    ['disk size', formatSize(actualBytes)],
+    ['disk size', formatSize(space.allocatedBytes)],
     ['block size', formatSize(info.blockSizeBytes)],
     [
       'compression',

@@ -7,10 +7,10 @@ import { formatExactSize } from '../cli/size.ts';
 import { parseTarget } from '../cli/target.ts';
 import { formatTime } from '../cli/time.ts';
 import { decoration, describeHead, describeVersion, messageLines, versionLine } from '../cli/version-view.ts';
-import type { VersionInfo } from '../image/api.ts';
+import type { HeadInfo, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
-import { withImage } from './opening.ts';
+import { SHORT_LISTING, withImage } from './opening.ts';
 
 export const definition: CommandDefinition = {
   description: 'Lists versions, newest first, with the tags and branches that name them.',
@@ -46,11 +46,28 @@ export async function run(context: CommandContext): Promise<number> {
   const countText = args.value('max-count');
   const count = countText === undefined ? Number.POSITIVE_INFINITY : parseCount(countText, '-n');
   return withImage(context, { path, mode: 'read' }, async (image) => {
-    const versions = limited(rev === null ? image.versions() : ancestry(image, rev), count);
-    if (output.format === 'json') await printJson(context, image, versions);
-    else await printText(context, image, versions);
+    const look = (): Listing => ({
+      path: image.path,
+      head: image.info().head,
+      versions: limited(rev === null ? image.versions() : ancestry(image, rev), count),
+    });
+    const print = output.format === 'json' ? printJson : printText;
+    if (Math.min(count, image.info().versionCount) > SHORT_LISTING) await image.whileHeld(() => print(context, look()));
+    else {
+      const listing = image.inOneState(() => {
+        const found = look();
+        return { ...found, versions: [...found.versions] };
+      });
+      await print(context, listing);
+    }
     return 0;
   });
+}
+
+interface Listing {
+  readonly path: string;
+  readonly head: HeadInfo;
+  readonly versions: Iterable<VersionInfo>;
 }
 
 function* limited(versions: Iterable<VersionInfo>, count: number): Generator<VersionInfo> {
@@ -73,9 +90,9 @@ function* ancestry(image: Image, rev: string): Generator<VersionInfo> {
   }
 }
 
-async function printJson({ output }: CommandContext, image: Image, versions: Iterable<VersionInfo>): Promise<void> {
+async function printJson({ output }: CommandContext, { path, head, versions }: Listing): Promise<void> {
   const list = output.list();
-  await list.open({ filename: image.path, head: describeHead(image.info().head) }, 'versions');
+  await list.open({ filename: path, head: describeHead(head) }, 'versions');
   const giveTurn = turnGiver();
   for (const version of versions) {
     if (output.closed) return;
@@ -85,13 +102,9 @@ async function printJson({ output }: CommandContext, image: Image, versions: Ite
   await list.close();
 }
 
-async function printText(
-  { args, output }: CommandContext,
-  image: Image,
-  versions: Iterable<VersionInfo>,
-): Promise<void> {
+async function printText({ args, output }: CommandContext, { head, versions }: Listing): Promise<void> {
   const paint = await output.paint();
-  const { branch } = image.info().head;
+  const { branch } = head;
   const graph = args.has('graph') ? new Graph() : undefined;
   const oneline = args.has('oneline');
   const giveTurn = turnGiver();

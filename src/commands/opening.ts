@@ -3,6 +3,9 @@ import { VsimgError } from '../errors.ts';
 import { type OpenFileOptions, openImageFile } from '../image/file.ts';
 import type { Image } from '../image/image.ts';
 
+/** Versions that are listed in one look: in less time than taking a lock needs. */
+export const SHORT_LISTING = 100;
+
 export interface Opening {
   readonly path: string;
   readonly mode: OpenFileOptions['mode'];

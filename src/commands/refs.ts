@@ -4,7 +4,7 @@ import { type Column, formatRows, subject } from '../cli/table.ts';
 import { parseImage } from '../cli/target.ts';
 import { shortId } from '../cli/version-view.ts';
 import { VsimgError } from '../errors.ts';
-import type { Ref } from '../image/api.ts';
+import type { Ref, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { withImage } from './opening.ts';
 
@@ -37,8 +37,14 @@ export async function runRefs(context: CommandContext, kind: Ref['kind']): Promi
 }
 
 async function list({ output }: CommandContext, image: Image, kind: Ref['kind']): Promise<number> {
-  const refs = image.refs().filter((ref) => ref.kind === kind);
-  const { head } = image.info();
+  const { refs, head, rows } = image.inOneState(() => {
+    const named = image.refs().filter((ref) => ref.kind === kind);
+    return {
+      refs: named,
+      head: image.info().head,
+      rows: output.format === 'json' ? [] : named.map((ref) => row(ref, image.version(ref.version))),
+    };
+  });
   if (output.format === 'json') {
     const described = refs.map((ref) => ({
       ...describe(ref),
@@ -47,10 +53,6 @@ async function list({ output }: CommandContext, image: Image, kind: Ref['kind'])
     await output.document({ filename: image.path, [kind === 'tag' ? 'tags' : 'branches']: described });
     return 0;
   }
-  const rows = refs.map((ref) => {
-    const version = image.version(ref.version);
-    return [ref.name, String(version.number), shortId(version.id), subject(version.message)];
-  });
   const paint = await output.paint();
   const lines = formatRows(COLUMNS, rows);
   for (const [index, line] of lines.entries()) {
@@ -88,6 +90,10 @@ async function remove(
   }
   await output.document({ filename: image.path, deleted: deleted.map(describe) });
   return 0;
+}
+
+function row({ name }: Ref, { number, id, message }: VersionInfo): string[] {
+  return [name, String(number), shortId(id), subject(message)];
 }
 
 function describe(ref: Ref): JsonObject {

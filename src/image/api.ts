@@ -57,6 +57,8 @@ export interface HeadInfo {
 export interface SpaceInfo {
   /** Length of the container file. */
   readonly fileBytes: number;
+  /** What the file takes on its file system. */
+  readonly allocatedBytes: number;
   /** Stored (possibly compressed) guest data, in bytes. */
   readonly dataBytes: number;
   /** Slots, maps, tables: everything that is neither data nor free. */

@@ -189,9 +189,11 @@ export class Container {
     return new Container(this.storage, { generation, header, staleSlot }, this.options);
   }
 
-  /** Bytes that the file lacks; a reader without a lock may see some while a writer cuts the file. */
+  /** Bytes that the file lacks. */
   get missingBytes(): number {
-    return Math.max(0, this.header.space.end - this.storage.size());
+    const missing = this.header.space.end - this.storage.size();
+    // Of a state that is read beside a writer, collection may have cut off what was free.
+    return missing <= 0 || this.isStale() ? 0 : missing;
   }
 
   /** Counters of a damaged header must not lead a writer over what is there. Errors: 'corrupt'. */

@@ -7,6 +7,7 @@ import type { LockableStorage } from '../storage/storage.ts';
 import type { CreateOptions } from './api.ts';
 import { Container, type ContainerOptions } from './container.ts';
 import { Image } from './image.ts';
+import type { LookSource } from './looks.ts';
 
 export interface OpenFileOptions {
   /**
@@ -34,7 +35,7 @@ export async function openImageFile(path: string, options: OpenFileOptions): Pro
     const isReader = options.mode === 'read' || options.mode === 'read-long';
     const storage = FileStorage.open(path, { mode: isReader ? 'read' : 'write', locking });
     try {
-      if (options.mode === 'read') return Image.reading(storage);
+      if (options.mode === 'read') return new Image(Container.open(storage), lookSource(storage));
       if (options.mode === 'read-long') return new Image(await openPinned(storage));
       await lockForWriting(storage, deadline);
       // While this process waited, the file may have been replaced: what is written to the old one is lost.
@@ -152,15 +153,29 @@ function oldestReader(storage: LockableStorage, newest: number): number {
   return low;
 }
 
-/** Opens for a long read: the lock on the generation's byte keeps its space from being used again. */
+/** Looks into `storage`, which is open for reading. */
+export function lookSource(storage: LockableStorage): LookSource {
+  return {
+    open: () => Container.open(storage),
+    pin: (container) => pin(storage, container),
+    unpin: ({ generation }) => storage.unlock(READER_LOCKS_OFFSET + generation, 1),
+  };
+}
+
+/** The lock on a generation's byte keeps its space from being used again, if it is not in use already. */
+function pin(storage: LockableStorage, container: Container): boolean {
+  const at = READER_LOCKS_OFFSET + container.generation;
+  if (!storage.tryLock(at, 1, 'shared')) return false;
+  if (!container.isStale()) return true;
+  storage.unlock(at, 1);
+  return false;
+}
+
+/** Opens for a long read. */
 async function openPinned(storage: LockableStorage): Promise<Container> {
   for (let attempt = 0; attempt < MAX_PIN_TRIES; attempt++) {
     const container = Container.open(storage);
-    const at = READER_LOCKS_OFFSET + container.generation;
-    if (storage.tryLock(at, 1, 'shared')) {
-      if (!container.isStale()) return container;
-      storage.unlock(at, 1);
-    }
+    if (pin(storage, container)) return container;
     await new Promise((resolve) => setTimeout(resolve, attempt === 0 ? 0 : 1));
   }
   throw new VsimgError('locked', `${storage.name}: a writer publishes faster than it can be read`, {

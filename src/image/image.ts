@@ -1,8 +1,7 @@
-import { corrupt, VsimgError } from '../errors.ts';
+import { VsimgError } from '../errors.ts';
 import { CHUNK_BYTES, FORMAT_VERSION, RECORDS_OFFSET, SLOT_BYTES } from '../format/layout.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import { unusedSpace } from '../space/space.ts';
-import type { Storage } from '../storage/storage.ts';
 import type { DataSource, DataTarget, Piece } from '../storage/transfer.ts';
 import { checkRefName, type RefKind } from '../versions/refs.ts';
 import { resolveRevision } from '../versions/revision.ts';
@@ -24,19 +23,19 @@ import type {
 import { type CheckOptions, checkContainer } from './check.ts';
 import { checkOut, planCheckout, refuseDirty } from './checkout.ts';
 import { commitWorking, isDirty, workingView } from './commit.ts';
-import { Container } from './container.ts';
+import type { Container } from './container.ts';
 import { deleteVersions } from './delete.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
+import { type LookSource, Looks } from './looks.ts';
 import { repairContainer } from './repair.ts';
 import { salvagePieces } from './salvage.ts';
 import { type ExportOptions, type ExportReport, exportView, type ImportOptions, importSource } from './transfer.ts';
 import { type View, viewPieces } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
 
-const MAX_LOOKS = 20;
 const LOOK_BYTES = 1024 * 1024;
-/** Versions that are read at a time: a look must be short. */
+/** Versions that are read at a time: whoever stops early pays for few. */
 const VERSIONS_A_LOOK = 16;
 
 /**
@@ -44,36 +43,35 @@ const VERSIONS_A_LOOK = 16;
  * id prefix); null stands for the working state.
  */
 export class Image {
-  private container: Container;
-  /** Opens the container again, for an image that holds no lock. */
-  private readonly reopen: (() => Container) | undefined;
+  private readonly looks: Looks;
 
-  constructor(container: Container, reopen?: () => Container) {
-    this.container = container;
-    this.reopen = reopen;
+  /** With a source the container is only looked into, without a lock of its own. */
+  constructor(container: Container, source?: LookSource) {
+    this.looks = new Looks(container, source);
+  }
+
+  private get container(): Container {
+    return this.looks.container;
   }
 
   /**
-   * An image for short looks, which takes no lock: a writer may use space again that it still reads. Then a
-   * checksum fails, a newer header is found, and the look is taken again.
+   * What all calls within `action` tell is of one state, also without a lock: then `action` is called again when
+   * a writer has used the space of that state for something else. For what takes milliseconds.
    */
-  static reading(storage: Storage): Image {
-    return new Image(Container.open(storage), () => Container.open(storage));
+  inOneState<T>(action: () => T): T {
+    return this.looks.look(action);
   }
 
-  private look<T>(action: () => T): T {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return action();
-      } catch (error) {
-        const isOutdated =
-          error instanceof VsimgError &&
-          error.code === 'corrupt' &&
-          this.reopen !== undefined &&
-          this.container.isStale();
-        if (!isOutdated || attempt === MAX_LOOKS) throw error;
-        this.container = (this.reopen as () => Container)();
-      }
+  /**
+   * The same for what takes longer: a reader's lock keeps the state, and its space, until `action` has ended.
+   * Errors: 'locked' when it can not go on without such a lock; 'unsupported' when 'required' locks do not work.
+   */
+  async whileHeld<T>(action: () => Promise<T>, lock: 'required' | 'wanted' = 'wanted'): Promise<T> {
+    const letGo = this.looks.hold(lock);
+    try {
+      return await action();
+    } finally {
+      letGo();
     }
   }
 
@@ -87,19 +85,16 @@ export class Image {
   }
 
   info(): ImageInfo {
-    return this.look(() => this.describeImage());
+    return this.looks.look(() => this.describeImage());
   }
 
   private describeImage(): ImageInfo {
     const { header, generation, storage } = this.container;
     const { space, log } = header;
-    // What an interrupted command left behind the end is as good as free.
-    const tailBytes = Math.max(0, storage.size() - space.end);
+    // Collection may have cut the file of a state that is looked at. What an interrupted command left behind the end is as good as free.
+    const fileBytes = Math.max(storage.size(), space.end);
+    const tailBytes = fileBytes - space.end;
     const listedBytes = unusedSpace(space);
-    const { missingBytes } = this.container;
-    // A writer may have cut the file since the header was read: then there is a newer one.
-    if (missingBytes > 0 && this.reopen !== undefined && this.container.isStale())
-      throw corrupt(`${storage.name}: the file was cut`);
     return {
       sizeBytes: this.container.workingSizeBytes,
       imageId: hex(header.imageId),
@@ -112,11 +107,12 @@ export class Image {
       versionCount: header.versionCount,
       head: this.head(),
       space: {
-        fileBytes: storage.size(),
+        fileBytes,
+        allocatedBytes: storage.allocatedBytes?.() ?? fileBytes,
         dataBytes: log.dataBytes,
         metadataBytes: 2 * SLOT_BYTES + space.end - RECORDS_OFFSET - listedBytes - log.dataBytes,
         freeBytes: listedBytes + tailBytes,
-        missingBytes,
+        missingBytes: this.container.missingBytes,
       },
     };
   }
@@ -128,15 +124,15 @@ export class Image {
 
   /** Errors: 'not-found' (the hint names the nearest), 'usage' for an ambiguous prefix. */
   resolve(rev: string): number {
-    return this.look(() => {
+    return this.looks.look(() => {
       const { versions, refs, head } = this.container;
       return resolveRevision(rev, { versions, refs, head: head.version });
     });
   }
 
   version(rev: string | number): VersionInfo {
-    const number = typeof rev === 'number' ? rev : this.resolve(rev);
-    return this.look(() => {
+    return this.looks.look(() => {
+      const number = typeof rev === 'number' ? rev : this.resolve(rev);
       const version = this.container.versions.get(number);
       if (version === undefined)
         throw new VsimgError('not-found', `there is no version ${number}`, { hint: "'vsimg log' lists them" });
@@ -146,12 +142,17 @@ export class Image {
 
   /** Newest first; lazy, so a caller that stops early costs nothing more. */
   *versions(): IterableIterator<VersionInfo> {
-    let next: number | null = null;
-    for (;;) {
-      const page = this.look(() => this.versionsBelow(next));
-      yield* page;
-      if (page.length < VERSIONS_A_LOOK) return;
-      next = page[page.length - 1]?.number ?? null;
+    const letGo = this.looks.hold('wanted');
+    try {
+      let next: number | null = null;
+      for (;;) {
+        const page = this.looks.look(() => this.versionsBelow(next));
+        yield* page;
+        if (page.length < VERSIONS_A_LOOK) return;
+        next = page[page.length - 1]?.number ?? null;
+      }
+    } finally {
+      letGo();
     }
   }
 
@@ -188,29 +189,31 @@ export class Image {
 
   /** All tags and branches, sorted by name. */
   refs(): Ref[] {
-    return this.look(() => [...this.container.refs.all()]);
+    return this.looks.look(() => [...this.container.refs.all()]);
   }
 
   private view(rev: string | null): View {
     if (rev === null) return workingView(this.container);
-    // Resolving may open the container again: only then is it looked into.
-    const number = this.resolve(rev);
-    const version = this.container.versions.need(number);
+    const version = this.container.versions.need(this.resolve(rev));
     return { map: new ExtentMap(this.container.pages, version.map), sizeBytes: version.sizeBytes };
   }
 
   sizeOf(rev: string | null): number {
-    return this.look(() => this.view(rev).sizeBytes);
+    return this.looks.look(() => this.view(rev).sizeBytes);
   }
 
   /** Data and holes of `[start, end)` in order; data at most 1 MiB a piece, valid until the next is asked for. */
   async *pieces(rev: string | null, start: number, end: number): AsyncIterableIterator<Piece> {
-    if (this.reopen === undefined) {
+    if (!this.looks.isBrief) {
       yield* viewPieces(this.container, this.view(rev), start, end);
       return;
     }
-    for (let from = start; from < end; from += LOOK_BYTES) {
-      yield* this.look(() => this.copyPieces(rev, from, Math.min(end, from + LOOK_BYTES)));
+    const letGo = end - start > LOOK_BYTES ? this.looks.hold('wanted') : undefined;
+    try {
+      for (let from = start; from < end; from += LOOK_BYTES)
+        yield* this.looks.look(() => this.copyPieces(rev, from, Math.min(end, from + LOOK_BYTES)));
+    } finally {
+      letGo?.();
     }
   }
 
@@ -262,7 +265,12 @@ export class Image {
 
   /** Ranges that differ, ascending. */
   *diff(a: string | null, b: string | null): IterableIterator<DiffRange> {
-    yield* diffViews(this.view(a), this.view(b), this.container.blockBytes);
+    const letGo = this.looks.hold('required');
+    try {
+      yield* diffViews(this.view(a), this.view(b), this.container.blockBytes);
+    } finally {
+      letGo();
+    }
   }
 
   setTag(name: string, rev: string, options: { readonly force?: boolean } = {}): Promise<Ref> {
@@ -329,7 +337,7 @@ export class Image {
 
   /** Reports what is wrong; throws only when the container can not be looked at at all. */
   async check(options: CheckOptions = {}): Promise<CheckReport> {
-    return checkContainer(this.container, options);
+    return this.whileHeld(() => checkContainer(this.container, options), 'required');
   }
 
   /**
@@ -339,7 +347,7 @@ export class Image {
    */
   async repair(options: { readonly onProgress?: OnProgress } = {}): Promise<RepairReport> {
     const { container, report } = await repairContainer(this.container, options);
-    this.container = container;
+    this.looks.replace(container);
     return report;
   }
 
@@ -353,6 +361,6 @@ export class Image {
   }
 
   exportTo(rev: string | null, target: DataTarget, options: ExportOptions = {}): Promise<ExportReport> {
-    return exportView(this.container, this.view(rev), target, options);
+    return this.whileHeld(() => exportView(this.container, this.view(rev), target, options), 'required');
   }
 }

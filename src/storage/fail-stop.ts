@@ -37,6 +37,10 @@ export class FailStopStorage implements Storage {
     return this.inner.size();
   }
 
+  allocatedBytes(): number | undefined {
+    return this.inner.allocatedBytes?.();
+  }
+
   read(buffer: Uint8Array, position: number): number {
     return this.inner.read(buffer, position);
   }

@@ -108,6 +108,17 @@ export class FileStorage implements LockableStorage {
     }
   }
 
+  allocatedBytes(): number | undefined {
+    this.#assertOpen();
+    try {
+      // Windows does not count blocks.
+      const blocks: number | undefined = fs.fstatSync(this.#descriptor.fd).blocks;
+      return blocks === undefined ? undefined : blocks * 512;
+    } catch (cause) {
+      throw systemError(`cannot find the size of '${this.name}'`, cause, { path: this.name });
+    }
+  }
+
   read(buffer: Uint8Array, position: number): number {
     this.#assertOpen();
     return readAt(this.#descriptor, buffer, position);

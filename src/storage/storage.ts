@@ -13,6 +13,9 @@ export interface Storage {
   /** Current length in bytes. */
   size(): number;
 
+  /** What it takes on its file system, in bytes, where that is known. */
+  allocatedBytes?(): number | undefined;
+
   /**
    * Fills `buffer` from byte `position` on and returns the number of bytes read, which is smaller
    * than `buffer.length` only at the end of the storage.

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openImageFile } from '../../src/image/file.ts';
@@ -91,5 +92,73 @@ describe('two writers', () => {
     await once(child, 'close');
     expect((await waiting).status).toBe(66);
     await ok(['check', 'a.vsi', '--data', '-q']);
+  });
+});
+
+describe('readers beside a writer', () => {
+  const { ok, path, directory } = workspace();
+
+  it('a reader that is killed gives back the space it kept', async () => {
+    writeFileSync(path('one.raw'), noise(8 * MIB, 1));
+    await ok(['import', 'one.raw', 'a.vsi', '-q']);
+    writeFileSync(path('two.raw'), noise(8 * MIB, 2));
+    // Nobody takes what it writes, so that it stands in the middle of the version.
+    const reader = spawn(process.execPath, [BINARY, 'export', 'a.vsi@1', '-'], {
+      cwd: directory,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => {
+      reader.kill('SIGKILL');
+    });
+    await once(reader.stdout, 'readable');
+    await ok(['import', 'two.raw', 'a.vsi', '-q']);
+    await ok(['delete', 'a.vsi', '1', '-q']);
+    await ok(['gc', 'a.vsi', '-q']);
+    const held = readFileSync(path('a.vsi')).length;
+    expect(held).toBeGreaterThan(16 * MIB);
+    for (let round = 0; round < 3; round++) {
+      await ok(['write', 'a.vsi', '--offset', '1M', '-q'], { stdin: noise(MIB, 10 + round) });
+      await ok(['commit', 'a.vsi', '-m', 'x', '-q']);
+      await ok(['gc', 'a.vsi', '-q']);
+    }
+    const parts: Buffer[] = [];
+    for await (const part of reader.stdout) {
+      parts.push(part as Buffer);
+      if (parts.length === 8) break;
+    }
+    const bytes = Buffer.concat(parts);
+    expect(Buffer.compare(bytes, noise(8 * MIB, 1).subarray(0, bytes.length))).toBe(0);
+    reader.kill('SIGKILL');
+    await once(reader, 'close');
+    await ok(['delete', 'a.vsi', '2', '3', '4', '-q']);
+    await ok(['gc', 'a.vsi', '-q']);
+    expect(readFileSync(path('a.vsi')).length).toBeLessThan(8.5 * MIB);
+    await ok(['check', 'a.vsi', '--data', '-q']);
+  });
+
+  it('a reader goes on to the end of its version whatever is done to the image', async () => {
+    writeFileSync(path('b.raw'), noise(8 * MIB, 1));
+    await ok(['import', 'b.raw', 'b.vsi', '-q']);
+    const reader = await openImageFile(path('b.vsi'), { mode: 'read-long' });
+    const found = Buffer.alloc(8 * MIB);
+    let round = 0;
+    for await (const piece of reader.pieces('1', 0, 8 * MIB)) {
+      if (piece.kind === 'data') found.set(piece.bytes, piece.start);
+      const writer = await openImageFile(path('b.vsi'), { mode: 'write' });
+      await writer.write(0, noise(4 * MIB, 100 + round));
+      await writer.commit({ message: 'more', timeSeconds: 1_700_000_000 });
+      if (round === 0) await writer.deleteVersions(['1']);
+      else await writer.deleteVersions([String(round + 1)]);
+      await writer.gc();
+      writer.close();
+      round++;
+    }
+    expect(round).toBeGreaterThan(4);
+    expect(Buffer.compare(found, noise(8 * MIB, 1))).toBe(0);
+    const held = readFileSync(path('b.vsi')).length;
+    reader.close();
+    await ok(['gc', 'b.vsi', '-q']);
+    expect(held - readFileSync(path('b.vsi')).length).toBeGreaterThan(7 * MIB);
+    await ok(['check', 'b.vsi', '--data', '-q']);
   });
 });
