@@ -338,11 +338,27 @@ export class Container {
   }
 }
 
+/** Readings of both slots that differ from each other before the container counts as damaged. */
+const MAX_SLOT_READINGS = 100;
+
+/** A reader may meet slot A half-written and, after a pause, slot B too: only what stays as it is is damaged. */
 function readBothSlots(storage: Storage, options: ReadSlotsOptions = {}): Slots {
+  let bytes = slotBytes(storage);
+  for (let reading = 1; ; reading++) {
+    try {
+      const [a, b] = [bytes.subarray(SLOT_A_OFFSET, SLOT_B_OFFSET), bytes.subarray(SLOT_B_OFFSET)];
+      return readSlots(a, b, storage.name, options);
+    } catch (error) {
+      const before = bytes;
+      bytes = slotBytes(storage);
+      if (reading === MAX_SLOT_READINGS || Buffer.compare(before, bytes) === 0) throw error;
+    }
+  }
+}
+
+function slotBytes(storage: Storage): Uint8Array {
   const bytes = new Uint8Array(2 * SLOT_BYTES);
-  const count = storage.read(bytes, SLOT_A_OFFSET);
-  const whole = bytes.subarray(0, count);
-  return readSlots(whole.subarray(SLOT_A_OFFSET, SLOT_B_OFFSET), whole.subarray(SLOT_B_OFFSET), storage.name, options);
+  return bytes.subarray(0, storage.read(bytes, SLOT_A_OFFSET));
 }
 
 /** Errors: 'usage' for a size that is not a whole number from 0 to what the map can address. */

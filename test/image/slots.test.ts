@@ -15,7 +15,7 @@ import {
   readAll,
 } from '../support/image.ts';
 import { stateOf } from '../support/script.ts';
-import { FailingStorage } from '../support/storages.ts';
+import { FailingStorage, WrappedStorage } from '../support/storages.ts';
 
 function slotsOf(disk: MemoryDisk): [Uint8Array, Uint8Array] {
   const bytes = new Uint8Array(2 * SLOT_BYTES);
@@ -174,4 +174,37 @@ describe('a failed write', () => {
       }
     }
   });
+});
+
+/** Reads of both slots meet a writer in the middle of either, `times` times. */
+class TornSlots extends WrappedStorage {
+  times: number;
+  private readings = 0;
+
+  constructor(inner: WrappedStorage['inner'], times: number) {
+    super(inner);
+    this.times = times;
+  }
+
+  override read(buffer: Uint8Array, position: number): number {
+    const length = super.read(buffer, position);
+    if (position !== SLOT_A_OFFSET || this.times === 0) return length;
+    this.times--;
+    for (const slot of [SLOT_A_OFFSET, SLOT_B_OFFSET]) buffer.set(noise(64, ++this.readings), slot + 100);
+    return length;
+  }
+}
+
+it('a reader that meets both slots half-written looks again', async () => {
+  const { disk, state } = await threeVersions();
+  const storage = new TornSlots(new MemoryStorage(disk, { readOnly: true }), 5);
+  const image = openStorage(storage);
+  expect(storage.times).toBe(0);
+  expect(await stateOf(image)).toBe(state);
+});
+
+it('slots that are damaged in another way at each reading do not keep a reader for ever', async () => {
+  const { disk } = await threeVersions();
+  const storage = new TornSlots(new MemoryStorage(disk, { readOnly: true }), Number.POSITIVE_INFINITY);
+  expect(() => openStorage(storage)).toThrow(expect.objectContaining({ code: 'corrupt' }));
 });
