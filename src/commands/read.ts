@@ -59,7 +59,10 @@ export async function run(context: CommandContext): Promise<number> {
   // Beside a writer, a look without a lock may meet what only seems to be damage.
   const mode = wanted !== undefined && wanted <= SHORT_READ_BYTES && !ignoreErrors ? 'read' : 'read-long';
   return withImage(context, { path, mode }, async (image) => {
-    const range = planRange(image, { rev, offset, length: wanted });
+    // A name may be moved while its bytes are read; a number always means the same bytes.
+    const version = rev === null ? null : image.resolve(rev);
+    const state = version === null ? null : String(version);
+    const range = planRange(image, { rev: state, offset, length: wanted });
     const length = range.end - range.start;
     const target =
       file === '-' ? streamTarget(output.stream) : openFileTarget(file, { force: true, sizeBytes: length });
@@ -68,7 +71,9 @@ export async function run(context: CommandContext): Promise<number> {
     const onUnreadable = (found: UnreadableRange): void => unreadable.add(found);
     const { start, end } = range;
     try {
-      const pieces = ignoreErrors ? image.readablePieces(rev, start, end, onUnreadable) : image.pieces(rev, start, end);
+      const pieces = ignoreErrors
+        ? image.readablePieces(state, start, end, onUnreadable)
+        : image.pieces(state, start, end);
       await copy(pieces, range, { target, onProgress: context.progress.start('read') });
       await target.finish(length);
     } catch (error) {
@@ -82,7 +87,6 @@ export async function run(context: CommandContext): Promise<number> {
       return 0;
     }
     await output.message(`wrote ${formatSize(length)} to ${file}`);
-    const version = rev === null ? null : image.resolve(rev);
     const document = { filename: path, version, offset, length, target: file };
     await output.document({ ...document, unreadable: unreadable.describe() });
     unreadable.finish(path);

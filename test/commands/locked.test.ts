@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Container } from '../../src/image/container.ts';
 import { openImageFile } from '../../src/image/file.ts';
+import { Image } from '../../src/image/image.ts';
 import { FileStorage } from '../../src/storage/file.ts';
 import { BINARY, runInProcess } from '../support/cli.ts';
 import { noise, workspace } from '../support/workspace.ts';
@@ -134,6 +136,23 @@ describe('readers beside a writer', () => {
     await ok(['gc', 'a.vsi', '-q']);
     expect(readFileSync(path('a.vsi')).length).toBeLessThan(8.5 * MIB);
     await ok(['check', 'a.vsi', '--data', '-q']);
+  });
+
+  it('a read tells the version whose bytes it gives, also if the name it was asked for moves', async () => {
+    writeFileSync(path('one.raw'), Buffer.alloc(4096, 1));
+    writeFileSync(path('two.raw'), Buffer.alloc(4096, 2));
+    await ok(['import', 'one.raw', 'c.vsi', '-q']);
+    await ok(['import', 'two.raw', 'c.vsi', '-q']);
+    await ok(['tag', 'c.vsi', 'moving', '1', '-q']);
+    const pieces = Image.prototype.pieces;
+    const spy = vi.spyOn(Image.prototype, 'pieces').mockImplementation(async function* (this: Image, ...range) {
+      await ok(['tag', 'c.vsi', 'moving', '2', '--force', '-q']);
+      yield* pieces.apply(new Image(Container.open(FileStorage.open(path('c.vsi'), { mode: 'read' }))), range);
+    });
+    onTestFinished(() => spy.mockRestore());
+    const argv = ['read', `${path('c.vsi')}@moving`, '--length', '4k', '-o', path('out'), '--json'];
+    const { version } = JSON.parse((await runInProcess(argv)).stdout);
+    expect(readFileSync(path('out'))[0]).toBe(version);
   });
 
   it('a reader goes on to the end of its version whatever is done to the image', async () => {
