@@ -9,8 +9,8 @@ export type Loaded<T> = { readonly module: T } | { readonly failure: unknown };
  */
 export function loadPackage<T>(name: string): Loaded<T> {
   try {
-    // In a CommonJS bundle import.meta.url is empty, in an ES module there is no __filename.
-    const load = createRequire(typeof __filename === 'string' ? __filename : import.meta.url);
+    // In a CommonJS bundle import.meta.url is missing; in an ES module __filename is, or that of 'node -e', which is no path.
+    const load = createRequire((import.meta.url as string | undefined) ?? __filename);
     return { module: load(name) as T };
   } catch (failure) {
     return { failure };

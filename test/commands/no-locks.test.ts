@@ -1,4 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openImageFile } from '../../src/image/file.ts';
 import { EPOCH, noise, workspace } from '../support/workspace.ts';
@@ -117,4 +120,15 @@ it('short readers do not load what locks, which would cost more than they do', a
   ])
     await ok([argv[0] as string, 'a.vsi', ...argv.slice(1)], { env });
   expect((await run(['export', 'a.vsi', '-'], { env })).status).toBe(99);
+});
+
+it('the library finds what locks also where __filename is not that of a file', async () => {
+  const { ok, path } = ground;
+  await ok(['create', 'b.vsi', '1M', '-q']);
+  const library = pathToFileURL(join(import.meta.dirname, '../../dist/index.js'));
+  const code = `import('${library}')
+    .then(({ openImageFile }) => openImageFile('b.vsi', { mode: 'write' }))
+    .then((image) => { console.log('open'); image.close(); })`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['-e', code], { cwd: path('.'), encoding: 'utf8' });
+  expect({ stdout, stderr }).toEqual({ stdout: 'open\n', stderr: '' });
 });
