@@ -30,14 +30,8 @@ export function isDirty(container: Container): boolean {
   return diffViews(headView(container), workingView(container), container.blockBytes).next().done !== true;
 }
 
-/** Makes the working state a version and publishes it; returns its number. Errors: 'refused' when nothing changed, 'usage' for a bad message or tag, 'exists' for a taken tag. */
+/** Makes the working state a version and publishes it, after `checkCommit`; returns its number. */
 export async function commitWorking(container: Container, options: CommitOptions): Promise<number> {
-  checkCommit(container, options);
-  if (options.allowEmpty !== true && container.head.version !== null && !isDirty(container)) {
-    throw new VsimgError('refused', 'nothing to commit: the working state equals the version checked out', {
-      hint: 'give --allow-empty to make a version all the same',
-    });
-  }
   container.begin();
   let made = 0;
   await container.publish({
@@ -48,17 +42,26 @@ export async function commitWorking(container: Container, options: CommitOptions
   return made;
 }
 
+/** Errors: 'refused' when nothing changed, 'usage' for a bad message or tag, 'exists' for a taken tag. */
 export function checkCommit(container: Container, options: CommitOptions): void {
   if (Buffer.byteLength(options.message, 'utf8') > MAX_MESSAGE_BYTES)
     throw new VsimgError('usage', `the message is longer than ${MAX_MESSAGE_BYTES} bytes`);
   if (/\p{Surrogate}/u.test(options.message)) throw new VsimgError('usage', 'the message is not valid Unicode');
   if (!Number.isSafeInteger(options.timeSeconds) || options.timeSeconds < 0)
     throw new VsimgError('usage', `time ${options.timeSeconds} is not a number of seconds since 1970`);
-  if (options.tag === undefined) return;
-  checkRefName(options.tag);
-  const taken = container.refs.get(options.tag);
+  if (options.tag !== undefined) refuseTaken(container, options.tag);
+  if (options.allowEmpty !== true && container.head.version !== null && !isDirty(container)) {
+    throw new VsimgError('refused', 'nothing to commit: the working state equals the version checked out', {
+      hint: 'give --allow-empty to make a version all the same',
+    });
+  }
+}
+
+function refuseTaken(container: Container, tag: string): void {
+  checkRefName(tag);
+  const taken = container.refs.get(tag);
   if (taken !== undefined)
-    throw new VsimgError('exists', `${taken.kind} '${options.tag}' exists already, at version ${taken.version}`, {
+    throw new VsimgError('exists', `${taken.kind} '${tag}' exists already, at version ${taken.version}`, {
       hint: 'choose another name, or delete it first',
     });
 }

@@ -1,9 +1,9 @@
 import { VsimgError } from '../errors.ts';
 import type { Container } from './container.ts';
 
-/** Removes versions and their tags, all or none; the caller publishes. Their space comes back at gc. */
-export function deleteVersions(container: Container, numbers: readonly number[]): void {
-  const { versions, refs, head } = container;
+/** Errors: 'refused' for the version checked out and for one that a branch names. */
+export function checkDeletion(container: Container, numbers: readonly number[]): void {
+  const { refs, head } = container;
   for (const number of numbers) {
     if (number === head.version) {
       throw new VsimgError('refused', `version ${number} is checked out`, { hint: 'check out another version first' });
@@ -15,6 +15,11 @@ export function deleteVersions(container: Container, numbers: readonly number[])
       });
     }
   }
+}
+
+/** Removes versions and their tags, after `checkDeletion`; the caller publishes. Their space comes back at gc. */
+export function deleteVersions(container: Container, numbers: readonly number[]): void {
+  const { versions, refs } = container;
   container.begin();
   for (const number of numbers) {
     for (const ref of refs.of(number)) refs.remove(ref);

@@ -22,16 +22,23 @@ import type {
 } from './api.ts';
 import { type CheckOptions, checkContainer } from './check.ts';
 import { checkOut, planCheckout, refuseDirty } from './checkout.ts';
-import { commitWorking, isDirty, workingView } from './commit.ts';
+import { checkCommit, commitWorking, isDirty, workingView } from './commit.ts';
 import type { Container } from './container.ts';
-import { deleteVersions } from './delete.ts';
+import { checkDeletion, deleteVersions } from './delete.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
 import { type LookSource, Looks } from './looks.ts';
 import { repairContainer } from './repair.ts';
 import { salvagePieces } from './salvage.ts';
-import { type ExportOptions, type ExportReport, exportView, type ImportOptions, importSource } from './transfer.ts';
-import { type View, viewPieces } from './view.ts';
+import {
+  checkImport,
+  type ExportOptions,
+  type ExportReport,
+  exportView,
+  type ImportOptions,
+  importSource,
+} from './transfer.ts';
+import { checkRange, type View, viewPieces } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
 
 const LOOK_BYTES = 1024 * 1024;
@@ -44,6 +51,8 @@ const VERSIONS_A_LOOK = 16;
  */
 export class Image {
   private readonly looks: Looks;
+  /** Why a change stopped half-way; then this image takes no more of them. */
+  private spoiled: unknown;
 
   /** With a source the container is only looked into, without a lock of its own. */
   constructor(container: Container, source?: LookSource) {
@@ -234,23 +243,50 @@ export class Image {
     return copies;
   }
 
-  /** Errors: 'refused' beyond the end of the disk. */
-  write(guestOffset: number, bytes: Uint8Array): Promise<WriteReport> {
-    return writeBytes(this.container, guestOffset, bytes);
+  /**
+   * Every change goes through here, after the checks that may refuse it: what a change leaves behind that fails
+   * half-way must never be published, not even by a later change that goes well.
+   */
+  private async change<T>(action: () => Promise<T>): Promise<T> {
+    if (this.spoiled !== undefined) {
+      throw new VsimgError('refused', `'${this.path}' cannot be changed after a change that failed half-way`, {
+        path: this.path,
+        hint: 'open it again: all that was published is there',
+        cause: this.spoiled,
+      });
+    }
+    try {
+      return await action();
+    } catch (error) {
+      this.spoiled = error;
+      throw error;
+    }
   }
 
-  /** `[guestOffset, guestOffset + lengthBytes)` reads as zeros from now on and holds no data. */
-  zero(guestOffset: number, lengthBytes: number): Promise<WriteReport> {
-    return zeroBytes(this.container, guestOffset, lengthBytes);
+  /**
+   * Errors: 'refused' beyond the end of the disk. After any error that comes later, of this or another method that
+   * changes, every change is 'refused' until the image is opened again.
+   */
+  async write(guestOffset: number, bytes: Uint8Array): Promise<WriteReport> {
+    checkRange(guestOffset, guestOffset + bytes.length, this.container.workingSizeBytes);
+    return this.change(() => writeBytes(this.container, guestOffset, bytes));
+  }
+
+  /** `[guestOffset, guestOffset + lengthBytes)` reads as zeros from now on and holds no data. Errors: as `write`. */
+  async zero(guestOffset: number, lengthBytes: number): Promise<WriteReport> {
+    checkRange(guestOffset, guestOffset + lengthBytes, this.container.workingSizeBytes);
+    return this.change(() => zeroBytes(this.container, guestOffset, lengthBytes));
   }
 
   /** Makes the working state durable. Commit, checkout, tags, branches, delete and gc publish by themselves. */
   publish(): Promise<void> {
-    return this.container.publish();
+    return this.change(() => this.container.publish());
   }
 
+  /** Errors: 'refused' when nothing changed, 'usage' for a bad message or tag, 'exists' for a taken tag. */
   async commit(options: CommitOptions): Promise<VersionInfo> {
-    return this.version(await commitWorking(this.container, options));
+    checkCommit(this.container, options);
+    return this.version(await this.change(() => commitWorking(this.container, options)));
   }
 
   /** Errors: 'refused' when uncommitted changes would be lost. */
@@ -258,8 +294,10 @@ export class Image {
     const number = this.resolve(rev);
     const plan = planCheckout(this.container, rev, number, options.branch);
     if (options.force !== true) refuseDirty(this.container, `checking out version ${number}`);
-    checkOut(this.container, plan);
-    await this.container.publish();
+    await this.change(() => {
+      checkOut(this.container, plan);
+      return this.container.publish();
+    });
     return this.head();
   }
 
@@ -298,9 +336,11 @@ export class Image {
         { hint: 'check out another branch first' },
       );
     }
-    this.container.begin();
-    refs.set({ name, kind, version });
-    await this.container.publish();
+    await this.change(() => {
+      this.container.begin();
+      refs.set({ name, kind, version });
+      return this.container.publish();
+    });
     return { name, kind, version };
   }
 
@@ -315,9 +355,11 @@ export class Image {
     }
     if (kind === 'branch' && head.branch === name)
       throw new VsimgError('refused', `branch '${name}' is checked out`, { hint: 'check out another one first' });
-    this.container.begin();
-    refs.remove(ref);
-    await this.container.publish();
+    await this.change(() => {
+      this.container.begin();
+      refs.remove(ref);
+      return this.container.publish();
+    });
     return ref;
   }
 
@@ -325,14 +367,18 @@ export class Image {
   async deleteVersions(revs: readonly string[]): Promise<VersionInfo[]> {
     const numbers = [...new Set(revs.map((rev) => this.resolve(rev)))];
     const deleted = numbers.map((number) => this.version(number));
-    deleteVersions(this.container, numbers);
-    await this.container.publish();
+    checkDeletion(this.container, numbers);
+    await this.change(() => {
+      deleteVersions(this.container, numbers);
+      return this.container.publish();
+    });
     return deleted;
   }
 
   async gc(options: GcOptions = {}): Promise<GcReport> {
-    await this.container.publish();
-    return collectGarbage(this.container, options);
+    await this.publish();
+    if (options.dryRun === true) return collectGarbage(this.container, options);
+    return this.change(() => collectGarbage(this.container, options));
   }
 
   /** Reports what is wrong; throws only when the container can not be looked at at all. */
@@ -346,7 +392,7 @@ export class Image {
    * 'corrupt' when nothing can be written safely; the container is untouched then.
    */
   async repair(options: { readonly onProgress?: OnProgress } = {}): Promise<RepairReport> {
-    const { container, report } = await repairContainer(this.container, options);
+    const { container, report } = await this.change(() => repairContainer(this.container, options));
     this.looks.replace(container);
     return report;
   }
@@ -356,7 +402,8 @@ export class Image {
     source: DataSource,
     options: ImportOptions,
   ): Promise<{ readonly version: VersionInfo; readonly report: WriteReport }> {
-    const { number, report } = await importSource(this.container, source, options);
+    checkImport(this.container, options);
+    const { number, report } = await this.change(() => importSource(this.container, source, options));
     return { version: this.version(number), report };
   }
 

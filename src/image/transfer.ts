@@ -19,14 +19,19 @@ export interface ImportOptions extends CommitOptions {
   readonly onProgress?: OnProgress;
 }
 
-/** Makes the working state equal to `source`, its size too, and commits it. */
+/** Errors: 'refused' for uncommitted changes, 'usage' for a bad message or tag, 'exists' for a taken tag. */
+export function checkImport(container: Container, options: ImportOptions): void {
+  // Whoever imports a state wants it in the history, changed or not.
+  checkCommit(container, { ...options, allowEmpty: true });
+  refuseDirty(container, 'importing');
+}
+
+/** Makes the working state equal to `source`, its size too, and commits it, after `checkImport`. */
 export async function importSource(
   container: Container,
   source: DataSource,
   options: ImportOptions,
 ): Promise<{ number: number; report: WriteReport }> {
-  checkCommit(container, options);
-  refuseDirty(container, 'importing');
   container.begin();
   const total = source.sizeBytes;
   if (total === undefined) container.workingSizeBytes = UNKNOWN_SIZE;
@@ -48,7 +53,7 @@ export async function importSource(
       hint: 'it may have been changed while it was read: import it again',
     });
   if (total === undefined) await resizeWorking(container, done);
-  const number = await commitWorking(container, { ...options, allowEmpty: true });
+  const number = await commitWorking(container, options);
   return { number, report };
 }
 
