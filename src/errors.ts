@@ -35,6 +35,8 @@ export const EXIT_STATUS = {
   refused: 78,
   /** No space left on the file system. */
   'no-space': 79,
+  /** Stopped by SIGHUP (128 + 1): the terminal went away. */
+  hangup: 129,
   /** Stopped by SIGINT (128 + 2). */
   interrupted: 130,
   /** Stopped by SIGTERM (128 + 15). */

@@ -1,7 +1,9 @@
 import { fstatSync, writeSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 
-export type StopSignal = 'SIGINT' | 'SIGTERM';
+/** What asks a process to stop: a key, another program, or a terminal that goes away. */
+export const STOP_SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
+export type StopSignal = (typeof STOP_SIGNALS)[number];
 
 /** Everything a command may know of the process around it, so that tests can run one inside another process. */
 export interface Io {
@@ -68,11 +70,9 @@ class ProcessIo implements Io {
     return rest;
   }
   onStop(listener: (signal: StopSignal) => void): () => void {
-    process.on('SIGINT', listener);
-    process.on('SIGTERM', listener);
+    for (const signal of STOP_SIGNALS) process.on(signal, listener);
     return () => {
-      process.off('SIGINT', listener);
-      process.off('SIGTERM', listener);
+      for (const signal of STOP_SIGNALS) process.off(signal, listener);
     };
   }
   exit(status: number): void {

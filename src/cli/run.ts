@@ -12,7 +12,7 @@ import { Progress } from './progress.ts';
 import { COMMANDS, findCommand } from './registry.ts';
 import { asksForVersion, VERSION_LINE } from './version.ts';
 
-const STOP_CODES = { SIGINT: 'interrupted', SIGTERM: 'terminated' } as const;
+const STOP_CODES = { SIGHUP: 'hangup', SIGINT: 'interrupted', SIGTERM: 'terminated' } as const;
 
 /** What `main` does, with everything it needs loaded. */
 export async function runCommandLine(argv: readonly string[], io: Io): Promise<number> {

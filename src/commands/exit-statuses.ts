@@ -18,6 +18,7 @@ export const STATUS_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   permission: 'no permission, or a read-only file system',
   refused: 'the state forbids it: uncommitted changes ...',
   'no-space': 'no space left on the file system or device',
+  hangup: 'stopped by SIGHUP: the terminal went away',
   interrupted: 'stopped by SIGINT (Ctrl-C)',
   terminated: 'stopped by SIGTERM',
 };

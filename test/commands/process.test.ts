@@ -82,6 +82,7 @@ describe('vsimg as a process', () => {
   });
 
   it.each([
+    ['SIGHUP', 129],
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const)('%s in the middle of a write ends with %d and leaves the image as it was', async (signal, status) => {
@@ -95,6 +96,7 @@ describe('vsimg as a process', () => {
   });
 
   it.each([
+    ['SIGHUP', 129],
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const)('%s in the middle of a first import leaves no file', async (signal, status) => {
