@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { pid } from 'node:process';
 import { VsimgError } from '../errors.ts';
 import { FileStorage } from './file.ts';
 import { systemCode, systemError } from './system-error.ts';
+import { lockTemporary, removeAbandoned, temporaryName, unlockTemporary } from './temporary.ts';
 
 export interface NewFileOptions {
   /** Replace a regular file of that name. Default: 'exists' is thrown. */
@@ -13,8 +12,8 @@ export interface NewFileOptions {
   readonly locking?: 'on' | 'off';
 }
 
-/** Keeps the whole name within the 255 bytes of most file systems, at up to 4 bytes a character. */
-const MAX_NAME_CHARACTERS = 40;
+/** Each loses a race against somebody who removes what others left. */
+const MAX_TRIES = 20;
 
 /** What link(2) answers on file systems without hard links. */
 const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']);
@@ -28,7 +27,8 @@ export function removeUnfinishedFiles(): void {
 
 /**
  * A file that is filled under a temporary name in the final directory (`.NAME.tmp-PID-random`) and appears
- * under its own name complete and durable, or not at all.
+ * under its own name complete and durable, or not at all. Its maker holds a lock on it; temporary files of that name
+ * which nobody holds any more, because their makers were killed, are removed.
  */
 export class NewFile {
   /** Where the bytes go. Messages call it by the final name; it stays open, with its locks, after `publish`. */
@@ -53,17 +53,10 @@ export class NewFile {
     if (old !== undefined && !force) throw existsAlready(path);
     if (old !== undefined && !old.isFile()) throw notReplaceable(path, old);
     const finalPath = old === undefined ? path : fs.realpathSync(path);
-    const name = basename(finalPath).slice(0, MAX_NAME_CHARACTERS);
-    const temporaryPath = join(dirname(finalPath), `.${name}.tmp-${pid}-${randomBytes(6).toString('hex')}`);
-    const locking = options.locking === undefined ? {} : { locking: options.locking };
-    const permissions = old === undefined ? {} : { permissions: old.mode & 0o777 };
-    const storage = FileStorage.open(temporaryPath, {
-      mode: 'create-exclusive',
-      name: path,
-      ...locking,
-      ...permissions,
-    });
-    if (old !== undefined) keepOwnerAndMode(temporaryPath, old);
+    const locking = options.locking ?? 'on';
+    if (locking === 'on') removeAbandoned(finalPath);
+    const storage = createTemporary(finalPath, { name: path, locking, old });
+    if (old !== undefined) keepOwnerAndMode(storage.path, old);
     return new NewFile(storage, finalPath, force);
   }
 
@@ -77,6 +70,7 @@ export class NewFile {
     if (this.#force) this.#rename();
     else this.#link();
     unfinished.delete(this);
+    unlockTemporary(this.storage);
     syncDirectory(dirname(this.path));
   }
 
@@ -111,6 +105,33 @@ export class NewFile {
       throw systemError(`cannot create '${this.path}'`, cause, { path: this.path });
     }
   }
+}
+
+interface TemporaryOptions {
+  readonly name: string;
+  readonly locking: 'on' | 'off';
+  /** The file to be replaced. */
+  readonly old: fs.Stats | undefined;
+}
+
+function createTemporary(finalPath: string, { name, locking, old }: TemporaryOptions): FileStorage {
+  const permissions = old === undefined ? {} : { permissions: old.mode & 0o777 };
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    const path = join(dirname(finalPath), temporaryName(basename(finalPath), locking));
+    const storage = FileStorage.open(path, { mode: 'create-exclusive', name, locking, ...permissions });
+    try {
+      if (lockTemporary(storage)) return storage;
+      storage.close();
+    } catch (error) {
+      storage.close();
+      removeQuietly(path);
+      throw error;
+    }
+  }
+  throw new VsimgError('io', `cannot create '${name}': others keep removing its temporary file`, {
+    path: name,
+    hint: 'try again',
+  });
 }
 
 /** Makes the names in a directory durable. Errors: 'io'. */

@@ -128,6 +128,27 @@ describe('vsimg as a process', () => {
     await ok(['check', 'a.vsi', '--data', '-q']);
   });
 
+  it('what a killed first import leaves goes with the next one; what another still fills stays', async () => {
+    const before = readdirSync(directory);
+    const temporary = () => readdirSync(directory).filter((name) => name.startsWith('.b.vsi.tmp-'));
+    const killed = await startWaiting(['import', '-', 'b.vsi', '-q']);
+    const abandoned = temporary();
+    killed.child.kill('SIGKILL');
+    await once(killed.child, 'exit');
+    expect(abandoned.length).toBe(1);
+    expect(temporary()).toEqual(abandoned);
+    const living = await startWaiting(['import', '-', 'b.vsi', '-q']);
+    const inUse = temporary();
+    expect(inUse.length).toBe(1);
+    expect(inUse).not.toEqual(abandoned);
+    await ok(['import', 'one.raw', 'b.vsi', '-q']);
+    expect(temporary()).toEqual(inUse);
+    living.child.stdin?.end();
+    expect(await once(living.child, 'exit')).toEqual([73, null]);
+    expect(readdirSync(directory).sort()).toEqual([...before, 'b.vsi'].sort());
+    await ok(['check', 'b.vsi', '--data', '-q']);
+  });
+
   it.each([
     [['-p'], /import {2}[\d.]+ MiB {2}/],
     [[], /^$/],

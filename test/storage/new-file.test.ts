@@ -1,6 +1,8 @@
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { VsimgError } from '../../src/errors.ts';
+import { FileStorage } from '../../src/storage/file.ts';
 import { NewFile, type NewFileOptions, removeUnfinishedFiles } from '../../src/storage/new-file.ts';
 import { scratchDirectory } from '../support/scratch.ts';
 import { codeOf } from './contract.ts';
@@ -132,6 +134,107 @@ describe('NewFile', () => {
     begin(join(directory, 'b')).publish();
     removeUnfinishedFiles();
     expect(fs.readdirSync(directory)).toEqual(['b']);
+  });
+});
+
+describe('NewFile and temporary files of makers that are gone', () => {
+  const abandoned = (name: string) => `.${name}.tmp-123-0123456789ab`;
+
+  it('removes those of its own name', () => {
+    const directory = scratchDirectory();
+    for (const name of [abandoned('a'), '.a.tmp-4-ba9876543210', abandoned('a'.repeat(40))])
+      fs.writeFileSync(join(directory, name), 'left');
+    const file = begin(join(directory, 'a'));
+    expect(fs.readdirSync(directory).sort()).toEqual([basename(file.storage.path), abandoned('a'.repeat(40))].sort());
+    begin(join(directory, 'a'.repeat(70))).publish();
+    file.publish();
+    expect(fs.readdirSync(directory)).toEqual(['a', 'a'.repeat(70)]);
+  });
+
+  it('removes them where it replaces a file, also behind a symbolic link', () => {
+    const directory = scratchDirectory();
+    fs.mkdirSync(join(directory, 'deep'));
+    fs.writeFileSync(join(directory, 'deep/a'), 'old');
+    fs.writeFileSync(join(directory, 'deep', abandoned('a')), 'left');
+    fs.symlinkSync('deep/a', join(directory, 'link'));
+    begin(join(directory, 'link'), { force: true }).publish();
+    expect(fs.readdirSync(join(directory, 'deep'))).toEqual(['a']);
+  });
+
+  it('leaves what is in use, what it can not lock, and what only looks like one', () => {
+    const directory = scratchDirectory();
+    const inUse = begin(join(directory, 'a'));
+    const kept = [
+      '.a.tmp-x-0123456789ab',
+      '.a.tmp-1-0123',
+      '.a.tmp-1-0123456789abc',
+      abandoned('b'),
+      'a.tmp-1-0123456789ab',
+    ];
+    for (const name of kept) fs.writeFileSync(join(directory, name), 'mine');
+    fs.mkdirSync(join(directory, '.a.tmp-5-0123456789ab'));
+    fs.symlinkSync(abandoned('b'), join(directory, '.a.tmp-6-0123456789ab'));
+    const before = fs.readdirSync(directory);
+    begin(join(directory, 'a')).publish();
+    expect(fs.readdirSync(directory).sort()).toEqual([...before, 'a'].sort());
+    expect(codeOf(() => inUse.publish())).toBe('exists');
+    inUse.abort();
+  });
+
+  it('removes nothing with locking off, and leaves nothing that others would remove', () => {
+    const directory = scratchDirectory();
+    fs.writeFileSync(join(directory, abandoned('a')), 'left');
+    const unlocked = begin(join(directory, 'a'), { locking: 'off' });
+    begin(join(directory, 'a')).abort();
+    expect(fs.readdirSync(directory)).toEqual([basename(unlocked.storage.path)]);
+    unlocked.publish();
+    fs.writeFileSync(join(directory, abandoned('b')), 'left');
+    begin(join(directory, 'b'), { locking: 'off' }).publish();
+    expect(fs.readdirSync(directory)).toEqual([abandoned('b'), 'a', 'b']);
+  });
+
+  it('removes nothing and works where there are no locks', () => {
+    const directory = scratchDirectory();
+    fs.writeFileSync(join(directory, abandoned('a')), 'left');
+    const spy = vi.spyOn(FileStorage.prototype, 'tryLock').mockImplementation(() => {
+      throw new VsimgError('unsupported', 'no locks');
+    });
+    onTestFinished(() => spy.mockRestore());
+    begin(join(directory, 'a')).publish();
+    expect(fs.readdirSync(directory)).toEqual([abandoned('a'), 'a']);
+  });
+
+  it.each(['removed', 'locked'])('takes another name when its file is %s at once', (fate) => {
+    const directory = scratchDirectory();
+    const made: string[] = [];
+    const open = fs.openSync;
+    const spy = vi.spyOn(fs, 'openSync').mockImplementation((path, flags, mode) => {
+      const fd = open(path, flags, mode);
+      if (String(path).includes('.tmp-')) {
+        made.push(basename(String(path)));
+        if (made.length === 1) {
+          const other = FileStorage.open(String(path), { mode: 'write' });
+          if (fate === 'locked') other.tryLock(0, Number.MAX_SAFE_INTEGER, 'exclusive');
+          else fs.unlinkSync(path);
+          onTestFinished(() => other.close());
+        }
+      }
+      return fd;
+    });
+    onTestFinished(() => spy.mockRestore());
+    const file = begin(join(directory, 'a'));
+    expect(new Set(made).size).toBe(2);
+    expect(basename(file.storage.path)).toBe(made.at(-1));
+    file.publish();
+    expect(text(join(directory, 'a'))).toBe('new');
+  });
+
+  it.each([{}, { force: true }])('leaves no lock on the file it made: %j', (options) => {
+    const path = join(scratchDirectory(), 'a');
+    begin(path, options).publish();
+    const other = FileStorage.open(path, { mode: 'write' });
+    expect(other.tryLock(0, Number.MAX_SAFE_INTEGER, 'exclusive')).toBe(true);
+    other.close();
   });
 });
 
