@@ -7,6 +7,7 @@ import {
   COMMON_OPTIONS,
   type CommandDefinition,
   type OptionDefinition,
+  SYNC_OPTION,
   WAIT_OPTION,
 } from '../src/cli/definition.ts';
 import { argumentUsage, buildProgram, parseProgram, wrap } from '../src/cli/program.ts';
@@ -119,7 +120,7 @@ function programPage(): string {
     ),
     ...list(
       'Most commands take these options, behind the command:',
-      [...COMMON_OPTIONS, WAIT_OPTION, HELP_OPTION].map(optionItem),
+      [...COMMON_OPTIONS, WAIT_OPTION, SYNC_OPTION, HELP_OPTION].map(optionItem),
     ),
     ...TOPICS.filter(({ name }) => name !== 'exit-statuses').flatMap(({ name, lines }) => [
       `.Sh ${name.toUpperCase()}`,

@@ -7,7 +7,7 @@ export interface CommandDefinition {
   readonly description: string;
   readonly arguments: readonly ArgumentDefinition[];
   readonly options: readonly OptionDefinition[];
-  /** A command that changes the container also takes `--wait`. */
+  /** A command that changes the container also takes `--wait` and `--no-sync`. */
   readonly access: 'reads' | 'writes' | 'neither';
   readonly examples: readonly Example[];
   /** Paragraphs for those who want to know more; help prints them last. */
@@ -61,7 +61,7 @@ export interface CommandEntry {
   readonly load: () => Promise<CommandModule>;
 }
 
-/** Options every command takes; `--wait` is for those that write. */
+/** Options every command takes. */
 export const COMMON_OPTIONS: readonly OptionDefinition[] = [
   { name: 'json', description: 'print one JSON document; errors too are JSON' },
   { name: 'output', value: 'FORMAT', description: "'text' or 'json'" },
@@ -75,6 +75,13 @@ export const WAIT_OPTION: OptionDefinition = {
   description: 'wait so long for another writer to finish (default: 0)',
 };
 
+/** For everything that writes files. */
+export const SYNC_OPTION: OptionDefinition = {
+  name: 'no-sync',
+  description:
+    'do not wait for the disk; for throw-away work: a power cut may lose or damage what is written, a killed process does not',
+};
+
 export const REVISION_OPTION: OptionDefinition = {
   short: 'l',
   name: 'revision',
@@ -84,6 +91,6 @@ export const REVISION_OPTION: OptionDefinition = {
 
 /** Every option of a command, its own first. */
 export function allOptions(definition: CommandDefinition): readonly OptionDefinition[] {
-  const wait = definition.access === 'writes' ? [WAIT_OPTION] : [];
-  return [...definition.options, ...wait, ...COMMON_OPTIONS];
+  const writing = definition.access === 'writes' ? [WAIT_OPTION, SYNC_OPTION] : [];
+  return [...definition.options, ...writing, ...COMMON_OPTIONS];
 }

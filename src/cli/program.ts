@@ -34,9 +34,15 @@ export function buildCommand(entry: CommandEntry, definition: CommandDefinition,
 export function parseCommand(command: Command, definition: CommandDefinition, argv: readonly string[]): Parsed {
   const help = parse(command, argv);
   if (help !== undefined) return { kind: 'help', text: help };
-  const values = command.opts<Record<string, OptionValue | undefined>>();
+  const values = command.opts<Record<string, OptionValue | false | undefined>>();
   const options = new Map<string, OptionValue | undefined>();
-  for (const option of allOptions(definition)) options.set(option.name, values[attribute(option)]);
+  for (const option of allOptions(definition)) {
+    const { negate } = buildOption(option);
+    const value = values[attribute(option)];
+    // To commander --no-x makes an x false that is true otherwise; here it is a switch as any other.
+    if (negate) options.set(option.name, value === false ? true : undefined);
+    else options.set(option.name, value === false ? undefined : value);
+  }
   return { kind: 'run', args: new Invocation(command.args, options) };
 }
 
@@ -124,7 +130,7 @@ function buildOption(definition: OptionDefinition): Option {
   return option;
 }
 
-/** Commander's name for the value of an option: `blockSize` for `--block-size`. */
+/** Commander's name for the value of an option: `blockSize` for `--block-size`, `sync` for `--no-sync`. */
 function attribute(definition: OptionDefinition): string {
   return buildOption(definition).attributeName();
 }

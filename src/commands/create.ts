@@ -1,13 +1,13 @@
 import { DEFAULT_COMPRESSION, formatCompression, parseCompression } from '../cli/compression.ts';
 import type { CommandContext } from '../cli/context.ts';
-import type { CommandDefinition } from '../cli/definition.ts';
+import { type CommandDefinition, SYNC_OPTION } from '../cli/definition.ts';
 import { reproducibleId } from '../cli/image-id.ts';
 import { formatExactSize, parseSize } from '../cli/size.ts';
 import { parseNewImage } from '../cli/target.ts';
 import { EXIT_STATUS } from '../errors.ts';
 import type { CreateOptions } from '../image/api.ts';
 import { createImageFile } from '../image/file.ts';
-import { lockingOf } from './opening.ts';
+import { writingOf } from './opening.ts';
 
 export const definition: CommandDefinition = {
   description: 'Makes a new image of SIZE bytes that reads as zeros and has no versions yet.',
@@ -23,6 +23,7 @@ export const definition: CommandDefinition = {
     },
     { name: 'compression', value: 'CODEC', description: "'none', 'zstd' or 'zstd:LEVEL' (default: zstd:2)" },
     { name: 'force', description: 'replace a file of that name' },
+    SYNC_OPTION,
   ],
   access: 'neither',
   examples: [
@@ -45,7 +46,7 @@ export async function run(context: CommandContext): Promise<number> {
   const options = creationOptions(context, parseSize(args.operand(1), 'SIZE'));
   const info = await createImageFile(path, options, {
     force: args.has('force'),
-    locking: lockingOf(context),
+    ...writingOf(context),
     fill: async (image) => image.info(),
   });
   if (info === undefined) return 0;

@@ -1,12 +1,12 @@
 import type { CommandContext } from '../cli/context.ts';
 import { requireDataOutput } from '../cli/data-output.ts';
-import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
+import { type CommandDefinition, REVISION_OPTION, SYNC_OPTION } from '../cli/definition.ts';
 import { formatSize } from '../cli/size.ts';
 import { parseTarget, requireDifferentFiles } from '../cli/target.ts';
 import { EXIT_STATUS } from '../errors.ts';
 import type { UnreadableRange } from '../image/api.ts';
 import { openFileTarget, streamTarget } from '../storage/target.ts';
-import { withImage } from './opening.ts';
+import { withImage, writingOf } from './opening.ts';
 import { IGNORE_ERRORS_OPTION, Unreadable } from './unreadable.ts';
 
 export const definition: CommandDefinition = {
@@ -19,6 +19,7 @@ export const definition: CommandDefinition = {
     REVISION_OPTION,
     { name: 'force', description: 'replace DST if it is a file that exists' },
     IGNORE_ERRORS_OPTION,
+    SYNC_OPTION,
   ],
   access: 'reads',
   examples: [
@@ -52,7 +53,11 @@ export async function run(context: CommandContext): Promise<number> {
     const target =
       destination === '-'
         ? streamTarget(output.stream)
-        : openFileTarget(destination, { force: args.has('force'), sizeBytes: image.sizeOf(rev) });
+        : openFileTarget(destination, {
+            ...writingOf(context),
+            force: args.has('force'),
+            sizeBytes: image.sizeOf(rev),
+          });
     const forget = cleanup.add(() => target.abort());
     const unreadable = new Unreadable(context);
     const tolerance = args.has('ignore-errors')

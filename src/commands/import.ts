@@ -14,7 +14,7 @@ import { openFileSource, streamSource } from '../storage/source.ts';
 import type { DataSource } from '../storage/transfer.ts';
 import { commitLines } from './commit-report.ts';
 import { creationOptions } from './create.ts';
-import { lockingOf, withImage } from './opening.ts';
+import { withImage, writingOf } from './opening.ts';
 import { describeReport } from './write.ts';
 
 const CREATION_OPTIONS = ['block-size', 'compression'] as const;
@@ -82,7 +82,7 @@ export async function run(context: CommandContext): Promise<number> {
       ? await withImage(context, { path, mode: 'write' }, fill)
       : await createImageFile(path, creationOptions(context, source.sizeBytes ?? 0), {
           fill,
-          locking: lockingOf(context),
+          ...writingOf(context),
         });
     if (imported === undefined) return 0;
     const { version, report, branch } = imported;

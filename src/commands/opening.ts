@@ -18,6 +18,11 @@ export function lockingOf(context: CommandContext): 'on' | 'off' {
   throw new VsimgError('usage', `VSIMG_LOCKING is '${value}'`, { hint: "set it to 'on' or 'off'" });
 }
 
+/** How files are to be written, by `VSIMG_LOCKING` and `--no-sync`. Errors: 'usage'. */
+export function writingOf(context: CommandContext): { readonly locking: 'on' | 'off'; readonly sync: 'on' | 'off' } {
+  return { locking: lockingOf(context), sync: context.args.has('no-sync') ? 'off' : 'on' };
+}
+
 /** Opens the container for as long as `action` runs; whatever is not published then is as if it had not happened. */
 export async function withImage<T>(
   context: CommandContext,
@@ -25,7 +30,8 @@ export async function withImage<T>(
   action: (image: Image) => Promise<T>,
 ): Promise<T> {
   const { path, mode } = opening;
-  const image = await openImageFile(path, { mode, waitSeconds: context.waitSeconds, locking: lockingOf(context) });
+  const writing = mode === 'write' ? writingOf(context) : { locking: lockingOf(context) };
+  const image = await openImageFile(path, { mode, waitSeconds: context.waitSeconds, ...writing });
   const forget = context.cleanup.add(() => image.close());
   try {
     return await action(image);

@@ -1,6 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import { requireDataOutput } from '../cli/data-output.ts';
-import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
+import { type CommandDefinition, REVISION_OPTION, SYNC_OPTION } from '../cli/definition.ts';
 import { formatSize, parseSize } from '../cli/size.ts';
 import { parseTarget, requireDifferentFiles } from '../cli/target.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
@@ -9,7 +9,7 @@ import type { Image } from '../image/image.ts';
 import { openFileTarget, streamTarget } from '../storage/target.ts';
 import type { DataTarget, Piece } from '../storage/transfer.ts';
 import { turnGiver } from '../storage/turns.ts';
-import { withImage } from './opening.ts';
+import { withImage, writingOf } from './opening.ts';
 import { IGNORE_ERRORS_OPTION, Unreadable } from './unreadable.ts';
 
 /** Up to here a read is over before a lock against reuse of space would pay. */
@@ -26,6 +26,7 @@ export const definition: CommandDefinition = {
     { name: 'length', value: 'N', description: 'number of bytes (default: to the end)' },
     { short: 'o', name: 'out', shortOnly: true, value: 'FILE', description: "write to FILE instead of stdout ('-')" },
     IGNORE_ERRORS_OPTION,
+    SYNC_OPTION,
   ],
   access: 'reads',
   examples: [
@@ -65,7 +66,9 @@ export async function run(context: CommandContext): Promise<number> {
     const range = planRange(image, { rev: state, offset, length: wanted });
     const length = range.end - range.start;
     const target =
-      file === '-' ? streamTarget(output.stream) : openFileTarget(file, { force: true, sizeBytes: length });
+      file === '-'
+        ? streamTarget(output.stream)
+        : openFileTarget(file, { ...writingOf(context), force: true, sizeBytes: length });
     const forget = cleanup.add(() => target.abort());
     const unreadable = new Unreadable(context);
     const onUnreadable = (found: UnreadableRange): void => unreadable.add(found);

@@ -19,6 +19,8 @@ export interface OpenFileOptions {
   readonly waitSeconds?: number;
   /** 'off' for file systems without byte-range locks, when no other process can be there. Default 'on'. */
   readonly locking?: 'on' | 'off';
+  /** 'off': changes do not wait for the disk, so a power cut may damage the container. For throw-away work. Default 'on'. */
+  readonly sync?: 'on' | 'off';
 }
 
 /** A waiting writer asks again after pauses that grow from the first to the longest. */
@@ -41,7 +43,7 @@ export async function openImageFile(path: string, options: OpenFileOptions): Pro
       // While this process waited, the file may have been replaced: what is written to the old one is lost.
       if (storage.isCurrent()) {
         const damage = options.mode === 'repair' ? ({ damage: 'accept' } as const) : {};
-        return new Image(Container.open(storage, { ...writerOptions(storage), ...damage }));
+        return new Image(Container.open(storage, { ...writerOptions(storage, options.sync ?? 'on'), ...damage }));
       }
       storage.close();
     } catch (error) {
@@ -62,12 +64,14 @@ export async function createImageFile<T>(
     readonly force?: boolean;
     readonly fill?: (image: Image) => Promise<T>;
     readonly locking?: 'on' | 'off';
+    /** As for `openImageFile`. */
+    readonly sync?: 'on' | 'off';
   } = {},
 ): Promise<T | undefined> {
   const locking = more.locking ?? 'on';
   const guard = more.force === true ? await lockExisting(path, locking) : undefined;
   try {
-    const file = NewFile.begin(path, { force: more.force ?? false, locking });
+    const file = NewFile.begin(path, { force: more.force ?? false, locking, sync: more.sync ?? 'on' });
     try {
       // Nobody else can see the file yet: it becomes durable once, when it gets its name.
       const image = new Image(Container.create(file.storage, options, { sync: 'off' }));
@@ -131,8 +135,8 @@ function lockedBy(holder: LockHolder | undefined, path: string): VsimgError {
   });
 }
 
-function writerOptions(storage: LockableStorage): ContainerOptions {
-  return { oldestReader: (generation) => oldestReader(storage, generation) };
+function writerOptions(storage: LockableStorage, sync: 'on' | 'off'): ContainerOptions {
+  return { sync, oldestReader: (generation) => oldestReader(storage, generation) };
 }
 
 /** Lowest generation up to `newest` that some reader holds, or Infinity: asked by trying to lock ranges. */

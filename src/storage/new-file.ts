@@ -10,6 +10,8 @@ export interface NewFileOptions {
   readonly force?: boolean;
   /** As for `FileStorage.open`. */
   readonly locking?: 'on' | 'off';
+  /** 'off': `publish` does not wait for the disk, so a power cut may leave the name with other bytes. Default 'on'. */
+  readonly sync?: 'on' | 'off';
 }
 
 /** Each loses a race against somebody who removes what others left. */
@@ -37,12 +39,14 @@ export class NewFile {
   readonly path: string;
   readonly #temporaryPath: string;
   readonly #force: boolean;
+  readonly #sync: 'on' | 'off';
 
-  private constructor(storage: FileStorage, path: string, force: boolean) {
+  private constructor(storage: FileStorage, path: string, options: NewFileOptions) {
     this.storage = storage;
     this.path = path;
     this.#temporaryPath = storage.path;
-    this.#force = force;
+    this.#force = options.force ?? false;
+    this.#sync = options.sync ?? 'on';
     unfinished.add(this);
   }
 
@@ -57,7 +61,7 @@ export class NewFile {
     if (locking === 'on') removeAbandoned(finalPath);
     const storage = createTemporary(finalPath, { name: path, locking, old });
     if (old !== undefined) keepOwnerAndMode(storage.path, old);
-    return new NewFile(storage, finalPath, force);
+    return new NewFile(storage, finalPath, options);
   }
 
   /**
@@ -66,12 +70,12 @@ export class NewFile {
    */
   publish(): void {
     if (!unfinished.has(this)) throw new VsimgError('internal', `'${this.path}' is published twice or after an abort`);
-    this.storage.sync();
+    if (this.#sync === 'on') this.storage.sync();
     if (this.#force) this.#rename();
     else this.#link();
     unfinished.delete(this);
     unlockTemporary(this.storage);
-    syncDirectory(dirname(this.path));
+    if (this.#sync === 'on') syncDirectory(dirname(this.path));
   }
 
   /** Removes the temporary file and closes the storage; does nothing after `publish`. Never throws. */

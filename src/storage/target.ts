@@ -16,6 +16,10 @@ export interface FileTargetOptions {
   readonly force?: boolean;
   /** How much will come, if known: a device that is too small is refused before anything is written to it. */
   readonly sizeBytes?: number;
+  /** 'off': `finish` does not wait for the disk. Default 'on'. */
+  readonly sync?: 'on' | 'off';
+  /** As for `FileStorage.open`. */
+  readonly locking?: 'on' | 'off';
 }
 
 /**
@@ -25,12 +29,13 @@ export interface FileTargetOptions {
  */
 export function openFileTarget(path: string, options: FileTargetOptions = {}): DataTarget {
   const old = statIfThere(path);
-  if (old?.isBlockDevice()) return openDevice(path, old.rdev, options.sizeBytes);
+  if (old?.isBlockDevice()) return openDevice(path, old.rdev, options);
   if (old?.isFIFO() || old?.isCharacterDevice()) {
     const stream = fs.createWriteStream(path);
     return new StreamTarget(stream, `'${path}'`, 'close-at-end');
   }
-  return new NewFileTarget(NewFile.begin(path, { force: options.force ?? false }));
+  const { force = false, sync = 'on', locking = 'on' } = options;
+  return new NewFileTarget(NewFile.begin(path, { force, sync, locking }));
 }
 
 /**
@@ -78,6 +83,7 @@ const PUNCH_ALIGNMENT_BYTES = 65_536;
 class DeviceTarget implements DataTarget {
   readonly #device: Descriptor;
   readonly #sizeBytes: number;
+  readonly #sync: 'on' | 'off';
   readonly #giveTurn = turnGiver();
   #position = 0;
   #closed = false;
@@ -87,9 +93,10 @@ class DeviceTarget implements DataTarget {
    */
   #canPunch = platform() === 'linux';
 
-  constructor(device: Descriptor, sizeBytes: number) {
+  constructor(device: Descriptor, sizeBytes: number, options: Pick<FileTargetOptions, 'sync'>) {
     this.#device = device;
     this.#sizeBytes = sizeBytes;
+    this.#sync = options.sync ?? 'on';
   }
 
   async data(start: number, bytes: Uint8Array): Promise<void> {
@@ -107,7 +114,7 @@ class DeviceTarget implements DataTarget {
 
   async finish(sizeBytes: number): Promise<void> {
     await this.#zeroUntil(sizeBytes);
-    syncData(this.#device);
+    if (this.#sync === 'on') syncData(this.#device);
     this.abort(); // Which only closes it.
   }
 
@@ -220,7 +227,8 @@ class StreamTarget implements DataTarget {
   }
 }
 
-function openDevice(path: string, deviceNumber: number, neededBytes: number | undefined): DeviceTarget {
+function openDevice(path: string, deviceNumber: number, options: FileTargetOptions): DeviceTarget {
+  const neededBytes = options.sizeBytes;
   // On Linux O_EXCL alone asks that no file system is mounted from the device and nobody else claims it.
   const exclusive = platform() === 'linux' ? fs.constants.O_EXCL : 0;
   let fd: number;
@@ -233,7 +241,7 @@ function openDevice(path: string, deviceNumber: number, neededBytes: number | un
     const device = { fd, name: path };
     const sizeBytes = deviceSizeBytes(device, deviceNumber);
     if (neededBytes !== undefined && neededBytes > sizeBytes) throw tooSmall(path, sizeBytes, neededBytes);
-    return new DeviceTarget(device, sizeBytes);
+    return new DeviceTarget(device, sizeBytes, options);
   } catch (cause) {
     closeQuietly(fd);
     throw systemError(`cannot open '${path}'`, cause, { path });
