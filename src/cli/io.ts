@@ -1,4 +1,4 @@
-import { fstatSync, writeSync } from 'node:fs';
+import { createReadStream, createWriteStream, fstatSync, type Stats, writeSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 
 /** What asks a process to stop: a key, another program, or a terminal that goes away. */
@@ -29,12 +29,17 @@ export interface Io {
 }
 
 class ProcessIo implements Io {
+  #stdin: Readable | undefined;
+  #stdout: Writable | undefined;
+
   // Getters, because Node builds each of these streams when it is first touched, which costs start-up time.
   get stdin(): Readable {
-    return process.stdin;
+    this.#stdin ??= isForeign(0) ? createReadStream('', { fd: 0, autoClose: false }) : process.stdin;
+    return this.#stdin;
   }
   get stdout(): Writable {
-    return process.stdout;
+    this.#stdout ??= isForeign(1) ? createWriteStream('', { fd: 1, autoClose: false }) : process.stdout;
+    return this.#stdout;
   }
   get stderr(): Writable {
     return process.stderr;
@@ -82,10 +87,20 @@ class ProcessIo implements Io {
 
 /** Cheaper than asking for a terminal, which loads a good part of Node's networking. */
 function isCharacterDevice(descriptor: number): boolean {
+  return statOf(descriptor)?.isCharacterDevice() === true;
+}
+
+/** Node takes block devices and directories for nothing at all: reading gives no bytes, writing loses them, without an error. */
+function isForeign(descriptor: number): boolean {
+  const stat = statOf(descriptor);
+  return stat?.isBlockDevice() === true || stat?.isDirectory() === true;
+}
+
+function statOf(descriptor: number): Stats | undefined {
   try {
-    return fstatSync(descriptor).isCharacterDevice();
+    return fstatSync(descriptor);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

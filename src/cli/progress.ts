@@ -60,6 +60,8 @@ export class Progress {
   async #begin(): Promise<void> {
     const { createBar } = await import('./bar.ts');
     if (this.#finished) return;
+    // Nobody is left to be shown anything if stderr is closed, or to be told.
+    this.#io.stderr.on('error', () => undefined);
     this.#bar = createBar(this.#io.stderr, () => this.#line());
     this.#bar.start(this.#totalBytes ?? 0, this.#doneBytes);
   }

@@ -4,7 +4,7 @@ interface Meaning {
   readonly code: ErrorCode;
   /** Ends the sentence "cannot read 'x': ...". */
   readonly text: string;
-  readonly hint?: string;
+  readonly hint: string;
 }
 
 const MEANINGS: Readonly<Record<string, Meaning>> = {
@@ -33,21 +33,27 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     text: 'operation not permitted',
     hint: 'check the permissions of the file and of its directory',
   },
-  EROFS: { code: 'permission', text: 'the file system is read-only' },
+  EROFS: {
+    code: 'permission',
+    text: 'the file system is read-only',
+    hint: 'use a place that can be written to, or mount the file system for writing',
+  },
   ENOENT: { code: 'not-found', text: 'no such file or directory', hint: 'check the path' },
   ENOTDIR: { code: 'not-found', text: 'a part of the path is not a directory', hint: 'check the path' },
-  ENXIO: { code: 'not-found', text: 'no such device' },
-  ENODEV: { code: 'not-found', text: 'no such device' },
-  EEXIST: { code: 'exists', text: 'it exists already' },
+  ENXIO: { code: 'not-found', text: 'no such device', hint: 'check the path' },
+  ENODEV: { code: 'not-found', text: 'no such device', hint: 'check the path' },
+  EEXIST: { code: 'exists', text: 'it exists already', hint: 'choose another name' },
   EISDIR: { code: 'io', text: 'it is a directory', hint: 'name a file in it' },
-  ELOOP: { code: 'io', text: 'too many symbolic links' },
-  ENAMETOOLONG: { code: 'io', text: 'the name is too long' },
+  ELOOP: { code: 'io', text: 'too many symbolic links', hint: 'check where the links lead to' },
+  ENAMETOOLONG: { code: 'io', text: 'the name is too long', hint: 'choose a shorter one' },
   EBUSY: { code: 'locked', text: 'it is in use', hint: 'unmount it, or close the program that uses it' },
-  ETXTBSY: { code: 'locked', text: 'it is a program that is running' },
+  ETXTBSY: { code: 'locked', text: 'it is a program that is running', hint: 'end the program' },
   EMFILE: { code: 'io', text: 'too many open files', hint: "check 'ulimit -n'" },
-  ENFILE: { code: 'io', text: 'too many open files in the system' },
+  ENFILE: { code: 'io', text: 'too many open files in the system', hint: 'end programs that are not needed' },
   EIO: { code: 'io', text: 'input/output error', hint: "the disk may be failing: see the system log ('dmesg')" },
-  EPIPE: { code: 'io', text: 'nobody reads the other end' },
+  EPIPE: { code: 'io', text: 'nobody reads the other end', hint: 'see why its reader ended' },
+  EBADF: { code: 'io', text: 'it is not open for this', hint: 'check how input and output are redirected' },
+  EINVAL: { code: 'io', text: 'the system does not support this here', hint: 'try another file system or device' },
 };
 
 /** The system's name for `error`, such as 'ENOSPC', or undefined if it is no system error. */
@@ -66,11 +72,11 @@ export function systemError(what: string, cause: unknown, details: VsimgErrorDet
   const name = systemCode(cause);
   const meaning = name === undefined ? undefined : MEANINGS[name];
   if (meaning !== undefined) {
-    const hint = meaning.hint === undefined ? {} : { hint: meaning.hint };
-    return new VsimgError(meaning.code, `${what}: ${meaning.text}`, { ...hint, ...details, cause });
+    return new VsimgError(meaning.code, `${what}: ${meaning.text}`, { hint: meaning.hint, ...details, cause });
   }
   const reason = name ?? (cause instanceof Error ? cause.message : String(cause));
-  return new VsimgError('io', `${what}: ${reason}`, { ...details, cause });
+  const hint = name === undefined ? 'try again' : `errno(3) explains ${name}`;
+  return new VsimgError('io', `${what}: ${reason}`, { hint, ...details, cause });
 }
 
 /**

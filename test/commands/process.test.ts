@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { BINARY, runInProcess } from '../support/cli.ts';
+import { BINARY, runInProcess, runShell } from '../support/cli.ts';
 import { noise, workspace } from '../support/workspace.ts';
 
 const MIB = 1024 * 1024;
@@ -36,27 +36,7 @@ describe('vsimg as a process', () => {
     return running;
   }
 
-  function shell(
-    script: string,
-  ): Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }> {
-    const child = spawn('bash', ['-c', script], {
-      cwd: directory,
-      env: { ...process.env, NODE: process.execPath, VSIMG: BINARY },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (chunk) => {
-      stdout += String(chunk);
-    });
-    child.stderr.on('data', (chunk) => {
-      stderr += String(chunk);
-    });
-    return new Promise((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (status) => resolve({ status, stdout, stderr }));
-    });
-  }
+  const shell = (script: string) => runShell(script, { cwd: directory });
 
   it.each(['read a.vsi', 'export a.vsi -', 'help exit-statuses', 'log a.vsi', '--help'])(
     '%s | head ends quietly',

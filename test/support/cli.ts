@@ -103,6 +103,17 @@ export async function runInProcess(argv: readonly string[], options: FakeIoOptio
 
 /** Runs a command line as users do: by the installed program, in a process of its own. */
 export function runBinary(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  return runProgram(process.execPath, [BINARY, ...argv], options);
+}
+
+/** Runs a script of bash, in which `vsimg` is the program. */
+export function runShell(script: string, options: RunOptions = {}): Promise<RunResult> {
+  const env = { ...options.env, NODE: process.execPath, VSIMG: BINARY };
+  const prelude = 'vsimg() { "$NODE" "$VSIMG" "$@"; }\n';
+  return runProgram('bash', ['-c', prelude + script], { ...options, env });
+}
+
+function runProgram(program: string, argv: readonly string[], options: RunOptions): Promise<RunResult> {
   return new Promise((resolve, reject) => {
     const {
       NODE_EXTRA_CA_CERTS: _slow,
@@ -111,7 +122,7 @@ export function runBinary(argv: readonly string[], options: RunOptions = {}): Pr
       SOURCE_DATE_EPOCH: _date,
       ...inherited
     } = process.env;
-    const child = spawn(process.execPath, [BINARY, ...argv], {
+    const child = spawn(program, argv, {
       cwd: options.cwd,
       env: { ...inherited, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
