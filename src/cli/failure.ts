@@ -30,7 +30,8 @@ function places(error: VsimgError): string[] {
   const found: string[] = [];
   if (error.path !== undefined && !error.message.includes(error.path)) found.push(`in '${error.path}'`);
   if (error.guestOffset !== undefined) found.push(`at byte ${error.guestOffset} of the disk`);
-  if (error.hostOffset !== undefined) found.push(`at byte ${error.hostOffset} of the file`);
+  if (error.hostOffset !== undefined && !error.message.includes(`at byte ${error.hostOffset}`))
+    found.push(`at byte ${error.hostOffset} of the file`);
   return found;
 }
 

@@ -82,6 +82,8 @@ export async function createImageFile<T>(
       return result;
     } catch (error) {
       file.abort();
+      // An abort leaves alone what has its name already.
+      file.storage.close();
       throw error;
     }
   } finally {

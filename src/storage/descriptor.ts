@@ -51,6 +51,7 @@ export function writeAt({ fd, name }: Descriptor, buffer: Uint8Array, position: 
       throw new VsimgError('io', `cannot write '${name}' at byte ${at}: the system wrote nothing`, {
         path: name,
         hostOffset: at,
+        hint: 'try again; if it stays so, the file system is at fault',
       });
     }
     done += count;

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { VsimgError } from '../errors.ts';
+import { closeQuietly } from './descriptor.ts';
 import { FileStorage } from './file.ts';
 import { systemCode, systemError } from './system-error.ts';
 import { lockTemporary, removeAbandoned, temporaryName, unlockTemporary } from './temporary.ts';
@@ -56,7 +57,7 @@ export class NewFile {
     const old = statIfThere(path, force);
     if (old !== undefined && !force) throw existsAlready(path);
     if (old !== undefined && !old.isFile()) throw notReplaceable(path, old);
-    const finalPath = old === undefined ? path : fs.realpathSync(path);
+    const finalPath = old === undefined ? path : realPath(path);
     const locking = options.locking ?? 'on';
     if (locking === 'on') removeAbandoned(finalPath);
     const storage = createTemporary(finalPath, { name: path, locking, old });
@@ -122,13 +123,15 @@ function createTemporary(finalPath: string, { name, locking, old }: TemporaryOpt
   const permissions = old === undefined ? {} : { permissions: old.mode & 0o777 };
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
     const path = join(dirname(finalPath), temporaryName(basename(finalPath), locking));
-    const storage = FileStorage.open(path, { mode: 'create-exclusive', name, locking, ...permissions });
+    let storage: FileStorage | undefined;
     try {
+      storage = FileStorage.open(path, { mode: 'create-exclusive', name, locking, ...permissions });
       if (lockTemporary(storage)) return storage;
       storage.close();
     } catch (error) {
-      storage.close();
-      removeQuietly(path);
+      storage?.close();
+      const isAnothers = error instanceof VsimgError && error.code === 'exists';
+      if (!isAnothers) removeQuietly(path);
       throw error;
     }
   }
@@ -153,7 +156,7 @@ function syncDirectory(path: string): void {
     if (code !== 'EINVAL' && code !== 'EPERM' && code !== 'ENOTSUP')
       throw systemError(`cannot make '${path}' durable`, cause, { path });
   } finally {
-    fs.closeSync(fd);
+    closeQuietly(fd);
   }
 }
 
@@ -162,6 +165,14 @@ function statIfThere(path: string, follow: boolean): fs.Stats | undefined {
     return follow ? fs.statSync(path) : fs.lstatSync(path);
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return undefined;
+    throw systemError(`cannot create '${path}'`, cause, { path });
+  }
+}
+
+function realPath(path: string): string {
+  try {
+    return fs.realpathSync(path);
+  } catch (cause) {
     throw systemError(`cannot create '${path}'`, cause, { path });
   }
 }

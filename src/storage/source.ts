@@ -140,8 +140,16 @@ class FileSource implements DataSource {
   #assertLength(atLeast: number): void {
     if (this.#kind === 'device') return;
     this.#assertOpen();
-    const length = fs.fstatSync(this.#descriptor.fd).size;
+    const length = this.#length();
     if (length < atLeast) throw this.#shorter(length);
+  }
+
+  #length(): number {
+    try {
+      return fs.fstatSync(this.#descriptor.fd).size;
+    } catch (cause) {
+      throw systemError(`cannot find the length of '${this.#descriptor.name}'`, cause, { path: this.#descriptor.name });
+    }
   }
 
   #assertOpen(): void {
