@@ -27,7 +27,8 @@ export const definition: CommandDefinition = {
   details: [
     "The JSON document has qemu-img's names where it has one; 'dirty-flag' tells of uncommitted changes, 'cluster-size' is the block " +
       "size, and all else is under 'format-specific'. It works beside a writer.",
-    "Of each entry in 'snapshots', 'id' and 'name' can be used as REV.",
+    "Of each entry in 'snapshots', 'id' and 'name' can be used as REV. 'corrupt' is true for a file that was cut short; all other " +
+      "damage is for 'vsimg check' to find.",
   ],
   statuses: [],
 };
@@ -93,6 +94,7 @@ function describe({ path, info, versions }: View): JsonObject {
         'chunk-size': info.chunkSizeBytes,
         compression: formatCompression(info.compression),
         generation: info.generation,
+        corrupt: info.space.missingBytes > 0,
         'version-count': info.versionCount,
         head: describeHead(info.head),
         space: {
@@ -100,6 +102,7 @@ function describe({ path, info, versions }: View): JsonObject {
           'data-bytes': info.space.dataBytes,
           'metadata-bytes': info.space.metadataBytes,
           'free-bytes': info.space.freeBytes,
+          'missing-bytes': info.space.missingBytes,
         },
       },
     },
@@ -147,6 +150,9 @@ function textLines({ path, info, versions }: View, columns: number): string[] {
       'space',
       `data ${formatSize(space.dataBytes)}, metadata ${formatSize(space.metadataBytes)}, free ${formatSize(space.freeBytes)}`,
     ],
+    ...(space.missingBytes === 0
+      ? []
+      : [['damage', `the file was cut: ${formatExactSize(space.missingBytes)} are missing at its end`] as const]),
   ]);
   if (versions.length === 0) return lines;
   const older = info.versionCount - versions.length;

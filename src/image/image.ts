@@ -1,11 +1,8 @@
 import { VsimgError } from '../errors.ts';
-import { CHUNK_BYTES, FORMAT_VERSION, RECORDS_OFFSET, SLOT_BYTES } from '../format/layout.ts';
 import { ExtentMap } from '../map/extent-map.ts';
-import { unusedSpace } from '../space/space.ts';
 import type { DataSource, DataTarget, Piece } from '../storage/transfer.ts';
 import { checkRefName, type RefKind } from '../versions/refs.ts';
 import { resolveRevision } from '../versions/revision.ts';
-import { hex, type NumberedVersion } from '../versions/version-table.ts';
 import type {
   CheckReport,
   CommitOptions,
@@ -22,9 +19,10 @@ import type {
 } from './api.ts';
 import { type CheckOptions, checkContainer } from './check.ts';
 import { checkOut, planCheckout, refuseDirty } from './checkout.ts';
-import { checkCommit, commitWorking, isDirty, workingView } from './commit.ts';
+import { checkCommit, commitWorking, workingView } from './commit.ts';
 import type { Container } from './container.ts';
 import { checkDeletion, deleteVersions } from './delete.ts';
+import { describeHead, describeImage, describeVersion } from './describe.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
 import { type LookSource, Looks } from './looks.ts';
@@ -94,41 +92,7 @@ export class Image {
   }
 
   info(): ImageInfo {
-    return this.looks.look(() => this.describeImage());
-  }
-
-  private describeImage(): ImageInfo {
-    const { header, generation, storage } = this.container;
-    const { space, log } = header;
-    // Collection may have cut the file of a state that is looked at. What an interrupted command left behind the end is as good as free.
-    const fileBytes = Math.max(storage.size(), space.end);
-    const tailBytes = fileBytes - space.end;
-    const listedBytes = unusedSpace(space);
-    return {
-      sizeBytes: this.container.workingSizeBytes,
-      imageId: hex(header.imageId),
-      formatVersion: FORMAT_VERSION,
-      features: header.features,
-      blockSizeBytes: header.blockBytes,
-      chunkSizeBytes: CHUNK_BYTES,
-      compression: header.compression,
-      generation,
-      versionCount: header.versionCount,
-      head: this.head(),
-      space: {
-        fileBytes,
-        allocatedBytes: storage.allocatedBytes?.() ?? fileBytes,
-        dataBytes: log.dataBytes,
-        metadataBytes: 2 * SLOT_BYTES + space.end - RECORDS_OFFSET - listedBytes - log.dataBytes,
-        freeBytes: listedBytes + tailBytes,
-        missingBytes: this.container.missingBytes,
-      },
-    };
-  }
-
-  private head(): HeadInfo {
-    const { head, workingSizeBytes } = this.container;
-    return { branch: head.branch, version: head.version, dirty: isDirty(this.container), workingSizeBytes };
+    return this.looks.look(() => describeImage(this.container));
   }
 
   /** Errors: 'not-found' (the hint names the nearest), 'usage' for an ambiguous prefix. */
@@ -145,7 +109,7 @@ export class Image {
       const version = this.container.versions.get(number);
       if (version === undefined)
         throw new VsimgError('not-found', `there is no version ${number}`, { hint: "'vsimg log' lists them" });
-      return this.describe(version);
+      return describeVersion(this.container, version);
     });
   }
 
@@ -169,31 +133,11 @@ export class Image {
     const page: VersionInfo[] = [];
     let next = above;
     for (const version of this.container.versions.newestFirst(above === null ? undefined : above - 1)) {
-      page.push(this.describe(version, next));
+      page.push(describeVersion(this.container, version, next));
       if (page.length === VERSIONS_A_LOOK) break;
       next = version.number;
     }
     return page;
-  }
-
-  private describe(version: NumberedVersion, next?: number | null): VersionInfo {
-    const { versions, refs, head } = this.container;
-    const parent = version.parent === null ? undefined : versions.need(version.parent);
-    const names = refs.of(version.number);
-    const named = (kind: RefKind): string[] => names.filter((ref) => ref.kind === kind).map((ref) => ref.name);
-    return {
-      number: version.number,
-      id: hex(version.id),
-      parent: version.parent,
-      parentId: parent === undefined ? null : hex(parent.id),
-      next: next === undefined ? (versions.after(version.number) ?? null) : next,
-      sizeBytes: version.sizeBytes,
-      timeSeconds: version.timeSeconds,
-      message: version.message,
-      tags: named('tag'),
-      branches: named('branch'),
-      isHead: head.version === version.number,
-    };
   }
 
   /** All tags and branches, sorted by name. */
@@ -298,7 +242,7 @@ export class Image {
       checkOut(this.container, plan);
       return this.container.publish();
     });
-    return this.head();
+    return describeHead(this.container);
   }
 
   /** Ranges that differ, ascending. */

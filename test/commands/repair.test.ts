@@ -139,7 +139,11 @@ describe('check --repair', () => {
     copyFileSync(path('a.vsi'), path('cut.vsi'));
     truncateSync(path('cut.vsi'), placeOf('cut.vsi', second.subarray(700 * 1024, 701 * 1024)));
     const before = await run(['read', '--ignore-errors', 'cut.vsi@1', '-q']);
+    expect(await ok(['info', 'cut.vsi'])).toMatch(/^damage: +the file was cut: .* are missing at its end$/m);
+    expect((await json(['info', 'cut.vsi']))['format-specific'].data.corrupt).toBe(true);
+    expect(await fails(65, ['write', 'cut.vsi', '-q'], { stdin: 'x' })).toContain('the file was cut');
     expect((await run(['check', 'cut.vsi', '--repair', '-q'])).status).toBe(2);
+    expect((await json(['info', 'cut.vsi']))['format-specific'].data.corrupt).toBe(false);
     const after = await run(['read', '--ignore-errors', 'cut.vsi@1', '-q']);
     expect(after.stdoutBytes.equals(before.stdoutBytes)).toBe(true);
     expect((await run(['check', 'cut.vsi', '--data', '--json'])).stdout).toContain('"corruptions": 0');

@@ -1,0 +1,64 @@
+import { CHUNK_BYTES, FORMAT_VERSION, RECORDS_OFFSET, SLOT_BYTES } from '../format/layout.ts';
+import { unusedSpace } from '../space/space.ts';
+import type { RefKind } from '../versions/refs.ts';
+import { hex, type NumberedVersion } from '../versions/version-table.ts';
+import type { HeadInfo, ImageInfo, VersionInfo } from './api.ts';
+import { isDirty } from './commit.ts';
+import type { Container } from './container.ts';
+
+export function describeImage(container: Container): ImageInfo {
+  const { header, generation, storage, missingBytes } = container;
+  const { space, log } = header;
+  const sizeBytes = storage.size();
+  // Collection may have cut the file of a state that is looked at.
+  const fileBytes = missingBytes > 0 ? sizeBytes : Math.max(sizeBytes, space.end);
+  // What an interrupted command left behind the end is as good as free.
+  const tailBytes = Math.max(0, fileBytes - space.end);
+  const listedBytes = unusedSpace(space);
+  return {
+    sizeBytes: container.workingSizeBytes,
+    imageId: hex(header.imageId),
+    formatVersion: FORMAT_VERSION,
+    features: header.features,
+    blockSizeBytes: header.blockBytes,
+    chunkSizeBytes: CHUNK_BYTES,
+    compression: header.compression,
+    generation,
+    versionCount: header.versionCount,
+    head: describeHead(container),
+    space: {
+      fileBytes,
+      allocatedBytes: storage.allocatedBytes?.() ?? fileBytes,
+      dataBytes: log.dataBytes,
+      metadataBytes: 2 * SLOT_BYTES + space.end - RECORDS_OFFSET - listedBytes - log.dataBytes,
+      freeBytes: listedBytes + tailBytes,
+      missingBytes,
+    },
+  };
+}
+
+export function describeHead(container: Container): HeadInfo {
+  const { head, workingSizeBytes } = container;
+  return { branch: head.branch, version: head.version, dirty: isDirty(container), workingSizeBytes };
+}
+
+/** `next` is the number of the next version in time order, if it is known already. */
+export function describeVersion(container: Container, version: NumberedVersion, next?: number | null): VersionInfo {
+  const { versions, refs, head } = container;
+  const parent = version.parent === null ? undefined : versions.need(version.parent);
+  const names = refs.of(version.number);
+  const named = (kind: RefKind): string[] => names.filter((ref) => ref.kind === kind).map((ref) => ref.name);
+  return {
+    number: version.number,
+    id: hex(version.id),
+    parent: version.parent,
+    parentId: parent === undefined ? null : hex(parent.id),
+    next: next === undefined ? (versions.after(version.number) ?? null) : next,
+    sizeBytes: version.sizeBytes,
+    timeSeconds: version.timeSeconds,
+    message: version.message,
+    tags: named('tag'),
+    branches: named('branch'),
+    isHead: head.version === version.number,
+  };
+}
