@@ -77,6 +77,8 @@ export class Container {
   unreclaimed: number;
   private readonly options: ContainerOptions;
   private begun = false;
+  /** The second slot of the last publication is written, but not durable yet. */
+  private isSlotPending = false;
   /** End of the file in the generation before, which the second slot may still hold after a cut. */
   private formerEnd = 0;
   /** As it was found; null when both slots are current. */
@@ -244,8 +246,8 @@ export class Container {
    * Makes everything changed so far the published state, or changes nothing.
    *
    * Order: records, sync, slot A, sync, slot B. The second slot becomes durable with the first sync of the
-   * next publication; until then the state before may come back after a cut, and nothing of it has been
-   * overwritten (see `Space`).
+   * next publication or when the container is closed; until then the state before may come back after a cut and
+   * the loss of slot A, and nothing of it has been overwritten (see `Space`).
    */
   async publish(options: PublishOptions = {}): Promise<void> {
     if (!this.begun) return;
@@ -313,6 +315,7 @@ export class Container {
     this.storage.write(slot, SLOT_A_OFFSET);
     this.sync();
     this.storage.write(slot, SLOT_B_OFFSET);
+    this.isSlotPending = true;
     this.formerEnd = this.header.space.end;
     this.header = header;
     this.generation = generation;
@@ -324,12 +327,14 @@ export class Container {
   /** Waits until everything written is durable. */
   sync(): void {
     if (this.options.sync !== 'off') this.storage.sync();
+    this.isSlotPending = false;
   }
 
-  /** Gives up what was not published; the file gets its published length back. */
+  /** Gives up what was not published; the file gets its published length back, and both slots are durable. */
   close(): void {
     const end = Math.max(this.header.space.end, this.formerEnd);
     try {
+      if (this.isSlotPending) this.sync();
       if (this.begun && this.storage.size() > end) this.storage.truncate(end);
     } catch {
       // After a failure nothing may be written any more; the next gc cuts the file.
