@@ -93,6 +93,35 @@ export async function someHistory(random: SeededRandom, steps: number): Promise<
   return disk;
 }
 
+/** A container whose changes fill several segments of the log, which are sealed while more is written. */
+export async function largeHistory(): Promise<{ readonly disk: MemoryDisk; readonly changes: readonly Change[] }> {
+  const disk = new MemoryDisk();
+  const sizeBytes = 18 * 2 ** 20;
+  const image = new Image(
+    Container.create(new MemoryStorage(disk), { sizeBytes, compression: { codec: 'zstd', level: 1 } }),
+  );
+  const bytes = noise(14 * 2 ** 20, 1);
+  await image.write(0, bytes.subarray(0, 5 * 2 ** 20));
+  await commit(image, 'first');
+  await image.write(2 ** 20, bytes.subarray(2 ** 21, 2 ** 22));
+  await commit(image, 'second');
+  await image.checkout('1', { branch: 'side' });
+  await image.deleteRef('main', 'branch');
+  await image.deleteVersions(['2']);
+  const changes: readonly Change[] = [
+    {
+      name: 'a write of many segments',
+      run: async (target) => {
+        await target.write(1000, bytes);
+        await target.publish();
+      },
+    },
+    { name: 'an import of many segments', run: (target) => target.importFrom(sourceOf(bytes), options(target)) },
+    { name: 'gc of many segments', run: (target) => target.gc() },
+  ];
+  return { disk, changes };
+}
+
 /** A version of at least 20,000 bytes, made if there is none. */
 async function widest(image: Image): Promise<number> {
   const found = [...image.versions()].find(({ sizeBytes }) => sizeBytes >= 20_000);

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CHANGES, someHistory, tryEveryFailure } from '../support/failures.ts';
+import { CHANGES, largeHistory, someHistory, tryEveryFailure } from '../support/failures.ts';
 import { commandsFor, FaultTrials } from '../support/fault-trials.ts';
 import { SeededRandom } from '../support/random.ts';
 import type { Row, RunPart } from './part.ts';
@@ -20,6 +20,12 @@ export const run: RunPart = async ({ scale, seed, log }) => {
   const histories = Math.max(1, Math.round(HISTORIES * scale));
   // What is less than one history tries some of its calls.
   const every = Math.max(1, Math.round(1 / (HISTORIES * scale)));
+  const { disk: largeDisk, changes } = await largeHistory();
+  for (const change of changes) {
+    const { tried, losses } = await tryEveryFailure(largeDisk, change, { every });
+    note(totals.library, seed, tried, losses);
+  }
+  log(`large changes: ${totals.library.count} library calls`);
   for (let at = seed; at < seed + histories; at++) {
     const directory = mkdtempSync(join(tmpdir(), 'vsimg-faults-'));
     try {
