@@ -82,12 +82,8 @@ async function remove(
   image: Image,
   { kind, names }: { readonly kind: Ref['kind']; readonly names: readonly string[] },
 ): Promise<number> {
-  const deleted: Ref[] = [];
-  for (const name of names) {
-    const ref = await image.deleteRef(name, kind);
-    deleted.push(ref);
-    await output.message(`deleted ${kind} ${ref.name} (was version ${ref.version})`);
-  }
+  const deleted = await image.deleteRefs(names, kind);
+  for (const ref of deleted) await output.message(`deleted ${kind} ${ref.name} (was version ${ref.version})`);
   await output.document({ filename: image.path, deleted: deleted.map(describe) });
   return 0;
 }

@@ -290,6 +290,23 @@ export class Image {
 
   /** Errors: 'not-found', 'refused' for the branch that is checked out. */
   async deleteRef(name: string, kind: RefKind): Promise<Ref> {
+    const [ref] = await this.deleteRefs([name], kind);
+    return ref as Ref;
+  }
+
+  /** The same for several, all or none. */
+  async deleteRefs(names: readonly string[], kind: RefKind): Promise<Ref[]> {
+    const doomed = [...new Set(names)].map((name) => this.deletableRef(name, kind));
+    const { refs } = this.container;
+    await this.change(() => {
+      this.container.begin();
+      for (const ref of doomed) refs.remove(ref);
+      return this.container.publish();
+    });
+    return doomed;
+  }
+
+  private deletableRef(name: string, kind: RefKind): Ref {
     const { refs, head } = this.container;
     const ref = refs.get(name);
     if (ref?.kind !== kind) {
@@ -299,11 +316,6 @@ export class Image {
     }
     if (kind === 'branch' && head.branch === name)
       throw new VsimgError('refused', `branch '${name}' is checked out`, { hint: 'check out another one first' });
-    await this.change(() => {
-      this.container.begin();
-      refs.remove(ref);
-      return this.container.publish();
-    });
     return ref;
   }
 

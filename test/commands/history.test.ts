@@ -148,7 +148,9 @@ describe('vsimg commit, checkout, log, tag, branch, delete', () => {
       filename: 'a.vsi',
       tag: { name: 'v1', version: 2 },
     });
-    expect(await ok(['tag', 'a.vsi', '-d', 'v1', 'newest'])).toBe(
+    await fails(66, ['tag', 'a.vsi', '-d', 'v1', 'none']);
+    expect((await json(['tag', 'a.vsi'])).tags.length).toBe(3);
+    expect(await ok(['tag', 'a.vsi', '-d', 'v1', 'newest', '-d', 'v1'])).toBe(
       'deleted tag v1 (was version 2)\ndeleted tag newest (was version 4)\n',
     );
     expect(await json(['tag', 'a.vsi'])).toEqual({ filename: 'a.vsi', tags: [{ name: 'v2', version: 2 }] });

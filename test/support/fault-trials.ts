@@ -26,6 +26,7 @@ export async function commandsFor(disk: MemoryDisk): Promise<FaultCommand[]> {
   const first = String(versions.at(-1)?.number);
   const spare = versions.find(({ branches, isHead }) => branches.length === 0 && !isHead);
   await image.setBranch('spare', first);
+  await image.setTag('another', first, { force: true });
   image.close();
   const text = (words: string, stdin?: Uint8Array): FaultCommand => ({
     argv: words.split(' '),
@@ -50,7 +51,7 @@ export async function commandsFor(disk: MemoryDisk): Promise<FaultCommand[]> {
     text('tag @a.vsi'),
     text('tag @a.vsi made'),
     text('tag @a.vsi moving HEAD -f'),
-    text('tag @a.vsi -d moving'),
+    text('tag @a.vsi -d moving -d another'),
     ...(spare === undefined ? [] : [text(`delete @a.vsi ${spare.number}`)]),
     text('gc @a.vsi'),
     text('gc @a.vsi -n'),
