@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { VsimgError } from '../../src/errors.ts';
 import { isBrokenPipe } from '../../src/storage/system-error.ts';
 import { openFileTarget, streamTarget } from '../../src/storage/target.ts';
@@ -106,6 +106,21 @@ describe('openFileTarget', () => {
     const found = fs.readFileSync(path);
     expect(found.subarray(0, 5 * MiB).equals(expected)).toBe(true);
     expect(found.subarray(5 * MiB).equals(Buffer.alloc(MiB, 'o'))).toBe(true);
+  });
+
+  withLoopDevice('waits for the disk unless told not to', async (device, backingPath) => {
+    fs.writeFileSync(backingPath, Buffer.alloc(6 * MiB));
+    for (const path of [device.attach(), join(scratchDirectory(), 'file')]) {
+      for (const sync of ['on', 'off'] as const) {
+        const waiting = [vi.spyOn(fs, 'fdatasyncSync'), vi.spyOn(fs, 'fsyncSync')];
+        const expected = await fill(openFileTarget(path, { sync, force: true }));
+        const count = waiting.reduce((total, spy) => total + spy.mock.calls.length, 0);
+        for (const spy of waiting) spy.mockRestore();
+        if (sync === 'on') expect(count).toBeGreaterThan(0);
+        else expect(count).toBe(0);
+        expect(fs.readFileSync(path).subarray(0, expected.length).equals(expected)).toBe(true);
+      }
+    }
   });
 
   withLoopDevice('refuses a device that is too small before it writes', async (device, backingPath) => {
