@@ -88,7 +88,7 @@ export class Image {
 
   /** Releases the file and its locks; what was not published is gone. */
   close(): void {
-    this.container.close();
+    this.looks.close();
   }
 
   info(): ImageInfo {

@@ -94,6 +94,12 @@ export class Looks {
     };
   }
 
+  /** Closing the file ends its locks. */
+  close(): void {
+    this.#isPinned = false;
+    this.#container.close();
+  }
+
   #isOutdated(error: unknown): boolean {
     return error instanceof VsimgError && error.code === 'corrupt' && this.#container.isStale();
   }

@@ -16,6 +16,8 @@ export interface LockedByte {
 }
 
 const MAX_COMMAND_CHARACTERS = 100;
+/** An error is not worth waiting longer for. */
+const MAX_SEARCH_MILLISECONDS = 1000;
 
 /**
  * Who holds the exclusive lock on a byte, as the kernel tells under `proc`; undefined where it does not: on other systems
@@ -23,8 +25,11 @@ const MAX_COMMAND_CHARACTERS = 100;
  * is stored in the file, so what is found is never out of date by more than this look takes.
  */
 export function findLockHolder(locked: LockedByte, proc = '/proc'): LockHolder | undefined {
-  for (const name of listed(proc)) {
-    if (!/^[0-9]+$/.test(name)) continue;
+  const deadline = performance.now() + MAX_SEARCH_MILLISECONDS;
+  // The youngest are the likeliest, and on a large host there are many.
+  const processes = listed(proc).filter((name) => /^[0-9]+$/.test(name));
+  for (const name of processes.sort((a, b) => Number(b) - Number(a))) {
+    if (performance.now() > deadline) return undefined;
     const directory = join(proc, name);
     if (listed(join(directory, 'fd')).some((fd) => holdsLock(directory, fd, locked)))
       return { pid: Number(name), command: commandOf(directory) };

@@ -5,7 +5,7 @@ import { Container } from '../../src/image/container.ts';
 import { lookSource } from '../../src/image/file.ts';
 import { Image } from '../../src/image/image.ts';
 import { MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
-import { commit, noise, openStorage, readRange } from '../support/image.ts';
+import { commit, expectBytes, noise, openStorage, readRange } from '../support/image.ts';
 import { SeededRandom } from '../support/random.ts';
 import { WrappedStorage } from '../support/storages.ts';
 
@@ -96,12 +96,12 @@ async function history(): Promise<History> {
     }),
   );
   for (let number = 1; number <= 8; number++) {
-    await writer.write(number * 16 * KIB, noise(16 * KIB, number));
+    await writer.write(0, noise(128 * KIB, number));
     await commit(writer, `first ${number}`, { tag: `v${number}` });
   }
   const start = disk.clone();
   storage.changes.length = 0;
-  for (let round = 0; round < 6; round++) {
+  for (let round = 0; round < 8; round++) {
     await writer.write(round * 4 * KIB, noise(48 * KIB, 100 + round));
     await writer.publish();
     await commit(writer, `round ${round}`, { tag: `r${round}` });
@@ -214,5 +214,44 @@ describe('a look beside a writer', async () => {
         expect(storage.pins, 'locks that are left').toBe(0);
       }
     });
+  });
+
+  it('may be closed before it has ended', () => {
+    const { storage, open } = moving('work');
+    const image = open();
+    for (const { number } of image.versions()) {
+      expect(number).toBe(8);
+      expect(storage.pins).toBe(1);
+      image.close();
+      break;
+    }
+  });
+
+  const last = openStorage(new MemoryStorage(states[states.length - 1] as MemoryDisk));
+
+  it('lets go of a state that it held, and goes on with the newest when that is gone', async () => {
+    const { storage, open } = moving('work');
+    const image = open();
+    const held = await image.whileHeld(async () => {
+      storage.advance(changes.length);
+      return readRange(image, 'v1', 0, SIZE);
+    });
+    expectBytes(held.subarray(0, 128 * KIB), noise(128 * KIB, 1));
+    expect(storage.pins).toBe(0);
+    storage.advance(changes.length);
+    expectBytes(await readRange(image, null, 0, SIZE), await readRange(last, null, 0, SIZE));
+    expect(image.version('r5').message).toBe('round 5');
+  });
+
+  it('fails rather than tell of two states where there are no locks', async () => {
+    const { storage, open } = moving('unsupported');
+    const image = open();
+    const reading = image.whileHeld(async () => {
+      storage.advance(changes.length);
+      await readRange(image, null, 0, SIZE);
+    });
+    await expect(reading).rejects.toMatchObject({ code: 'locked', message: expect.stringMatching('changed while') });
+    expectBytes(await readRange(image, null, 0, SIZE), await readRange(last, null, 0, SIZE));
+    await expect(image.check()).rejects.toMatchObject({ code: 'unsupported' });
   });
 });
