@@ -25,8 +25,11 @@ describe('two writers', () => {
       cwd: directory,
       stdio: ['pipe', 'ignore', 'inherit'],
     });
-    onTestFinished(() => {
+    const closed = once(child, 'close');
+    onTestFinished(async () => {
+      // The lock goes with the process, not with the signal.
       child.kill('SIGKILL');
+      await closed;
     });
     child.stdin?.write(noise(MIB, 1));
     for (;;) {
