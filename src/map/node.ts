@@ -29,6 +29,8 @@ export interface TreeLayout<K, L> {
   splice(leaf: L, from: number, to: number, inserted: L): L;
   write(writer: ByteWriter, leaf: L): void;
   read(reader: ByteReader, count: number): L;
+  /** First key behind all that the leaf covers, where an entry covers more than its key. */
+  end?(leaf: L): K;
   /** A number of each leaf whose maximum is kept in the inner pages, if the tree has one. */
   sum?(leaf: L): number;
 }

@@ -38,8 +38,8 @@ export interface PageSink {
  * A persistent B+tree: changes are made to copies in memory, `flush` writes the copies to new places, and
  * the old pages stay as they are for everyone who still holds the old root.
  *
- * Every page is checked against the pointer to it: checksum, level, first key, and that its keys end
- * before the next sibling's begin. So no page can stand twice in one tree, and no walk can go in circles.
+ * Every page is checked against its parent: checksum, level, birth, first key, and that what it covers ends
+ * before the next sibling begins. So no page can stand twice in one tree, and no walk can go in circles.
  */
 export class PersistentTree<K, L> implements TreeEditor<K, L> {
   readonly layout: TreeLayout<K, L>;
@@ -83,8 +83,9 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     const limit: K | undefined = parent.keys[index + 1] ?? upper;
     if (
       node.level !== parent.level - 1 ||
+      node.birth > parent.birth ||
       firstKey(this.layout, node) !== parent.keys[index] ||
-      (limit !== undefined && lastKey(this.layout, node) >= (limit as NonNullable<K>))
+      (limit !== undefined && reachesBeyond(this.layout, node, limit as NonNullable<K>))
     ) {
       throw corrupt(`${this.layout.name}: page at ${child.place} does not belong where it stands`, child.place);
     }
@@ -273,6 +274,12 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     this.pages.remember(this.layout.kind, ref, whole);
     return ref;
   }
+}
+
+/** True if the node has keys from `limit` on, or covers something behind it. */
+function reachesBeyond<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>, limit: NonNullable<K>): boolean {
+  if (lastKey(layout, node) >= limit) return true;
+  return isLeaf(node) && layout.end !== undefined && layout.end(node.leaf) > limit;
 }
 
 /** The top of a tree: a page to be read later, or the one that the root holds itself, which must be a leaf. */

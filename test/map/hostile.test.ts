@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { checksum } from '../../src/format/checksum.ts';
 import { ByteWriter } from '../../src/format/cursor.ts';
-import { blockKeys, EXTENT_KIND, makeExtents, writeExtents } from '../../src/format/extent-page.ts';
+import { blockKeys, EXTENT_KIND, type Extent, makeExtents, writeExtents } from '../../src/format/extent-page.ts';
 import { PAGE_KIND, type PageRef, type TreeRoot, writeInner, writePageHead } from '../../src/format/page.ts';
 import { compareMaps } from '../../src/map/compare.ts';
 import { ExtentMap } from '../../src/map/extent-map.ts';
@@ -23,14 +23,21 @@ function store(file: PageFile, bytes: Uint8Array): PageRef {
 }
 
 function leafBytes(starts: readonly number[], options: PageOptions = {}): Uint8Array {
+  return extentBytes(
+    starts.map((start) => ({ start, length: 1, log: start, kind: EXTENT_KIND.data })),
+    options,
+  );
+}
+
+function extentBytes(extents: readonly Extent[], options: PageOptions = {}): Uint8Array {
   const writer = new ByteWriter();
   writePageHead(writer, {
     kind: options.kind ?? PAGE_KIND.extents,
     level: options.level ?? 0,
     birth: options.birth ?? 1,
-    count: starts.length,
+    count: extents.length,
   });
-  writeExtents(writer, makeExtents(starts.map((start) => ({ start, length: 1, log: start, kind: EXTENT_KIND.data }))));
+  writeExtents(writer, makeExtents(extents));
   return writer.finish();
 }
 
@@ -134,6 +141,26 @@ describe('hostile pages', () => {
     const low = store(file, innerBytes([0], [store(file, leafBytes([0, 70]))]));
     const high = store(file, innerBytes([50], [store(file, leafBytes(GOOD))]));
     expectCorrupt(file, store(file, innerBytes([0, 50], [low, high], { level: 2 })));
+  });
+
+  it('whose last extent reaches into the next page, or behind all that their parent covers', () => {
+    const long = (length: number): Uint8Array => extentBytes([{ start: 20, length, log: 7, kind: EXTENT_KIND.data }]);
+    const file = new PageFile();
+    const second = store(file, leafBytes(GOOD));
+    const fits = store(file, innerBytes([20, 50], [store(file, long(30)), second]));
+    for (const walk of Object.values(WALKS)) walk(new ExtentMap(file.store(), fits), file, fits);
+    expectCorrupt(file, store(file, innerBytes([20, 50], [store(file, long(31)), second])));
+    const low = store(file, innerBytes([20], [store(file, long(1000))]));
+    const high = store(file, innerBytes([50], [second]));
+    expectCorrupt(file, store(file, innerBytes([20, 50], [low, high], { level: 2 })));
+  });
+
+  it('that claim to be younger than their parent', () => {
+    const { file } = withSecond(leafBytes(GOOD));
+    const leaf = store(file, leafBytes(GOOD, { birth: 8 }));
+    const root = (birth: number): PageRef => store(file, innerBytes([50], [leaf], { birth }));
+    for (const walk of Object.values(WALKS)) walk(new ExtentMap(file.store(), root(8)), file, root(8));
+    expectCorrupt(file, root(7));
   });
 
   it('that lie outside the file', () => {
