@@ -71,7 +71,7 @@ export interface ReadSlotsOptions {
   readonly orOlder?: boolean;
 }
 
-/** The newest whole slot. Errors: 'corrupt' if none is whole, 'unsupported'. */
+/** The newest whole slot. Errors: 'corrupt' if none is whole or they are of two containers, 'unsupported'. */
 export function readSlots(a: Uint8Array, b: Uint8Array, name: string, options: ReadSlotsOptions = {}): Slots {
   const [slotA, slotB] = [readSlot(a), readSlot(b)];
   const newest = slotA !== undefined && (slotB === undefined || slotA.generation >= slotB.generation) ? slotA : slotB;
@@ -95,9 +95,25 @@ export function readSlots(a: Uint8Array, b: Uint8Array, name: string, options: R
     header = decodeHeader(other.headerBytes, `${name}: header`);
     return { generation: other.generation, header, staleSlot: newest === slotA ? 'a' : 'b' };
   }
+  if (other !== undefined && Buffer.compare(other.headerBytes, newest.headerBytes) !== 0)
+    checkSameImage(header, other, name);
   return {
     generation: newest.generation,
     header,
     staleSlot: other?.generation === newest.generation ? undefined : stale,
   };
+}
+
+/** Generations of two containers say nothing about each other: the greater one may be the stranger's. */
+function checkSameImage(header: Header, other: Slot, name: string): void {
+  let otherId: Uint8Array;
+  try {
+    otherId = decodeHeader(other.headerBytes, name).imageId;
+  } catch (error) {
+    // What a slot says that is not chosen means nothing.
+    if (error instanceof VsimgError) return;
+    throw error;
+  }
+  if (otherId.some((byte, index) => byte !== header.imageId[index]))
+    throw corrupt(`${name}: its two headers are of different containers`, 0);
 }

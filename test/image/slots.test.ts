@@ -95,6 +95,24 @@ describe('slots', () => {
     expect(() => openDisk(disk)).toThrow(/is not a vsimg container/);
   });
 
+  it.each([-1, 0, 1])(
+    'of two containers are refused, as neither is known to be right (generation %d)',
+    async (more) => {
+      const { disk } = await threeVersions();
+      const { generation, header } = readSlots(...slotsOf(disk), 'x');
+      const foreign = encodeSlot(generation + more, { ...header, imageId: new Uint8Array(16) });
+      for (const offset of [SLOT_A_OFFSET, SLOT_B_OFFSET]) {
+        const copy = disk.clone();
+        copy.write(foreign, offset);
+        for (const readOnly of [true, false]) {
+          expect(() => openDisk(copy, { readOnly })).toThrow(
+            expect.objectContaining({ code: 'corrupt', message: expect.stringMatching(/different containers/) }),
+          );
+        }
+      }
+    },
+  );
+
   it('cut off behind the first one is read from that one', async () => {
     const { image, disk } = newDoomedImage();
     await commit(image);
