@@ -38,8 +38,15 @@ export class Fields {
     return value;
   }
 
-  textOrNull(name: string): string | null {
-    return this.document[name] === null ? null : this.text(name);
+  /** Text of one line that may be shown as it is: without control characters. */
+  label(name: string): string {
+    const value = this.text(name);
+    if (!isLabel(value)) this.fail(name);
+    return value;
+  }
+
+  labelOrNull(name: string): string | null {
+    return this.document[name] === null ? null : this.label(name);
   }
 
   bytes(name: string, lengthBytes: number): Uint8Array {
@@ -48,9 +55,9 @@ export class Fields {
     return value;
   }
 
-  texts(name: string): readonly string[] {
+  labels(name: string): readonly string[] {
     const value = this.document[name];
-    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) this.fail(name);
+    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && isLabel(item))) this.fail(name);
     return value as string[];
   }
 
@@ -64,4 +71,8 @@ export class Fields {
       this.fail(name);
     return new Fields(value as Document, `${this.what}, ${name}`);
   }
+}
+
+function isLabel(text: string): boolean {
+  return !/\p{Control}/u.test(text);
 }

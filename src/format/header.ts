@@ -126,9 +126,9 @@ export function decodeHeader(bytes: Uint8Array, where: string): Header {
     );
   }
   const features = {
-    compatible: fields.texts('compatible'),
-    readOnlyCompatible: fields.texts('read-only-compatible'),
-    incompatible: fields.texts('incompatible'),
+    compatible: fields.labels('compatible'),
+    readOnlyCompatible: fields.labels('read-only-compatible'),
+    incompatible: fields.labels('incompatible'),
   };
   const unknown = features.incompatible.find((name) => !KNOWN.incompatible.includes(name));
   if (unknown !== undefined)
@@ -147,7 +147,7 @@ export function decodeHeader(bytes: Uint8Array, where: string): Header {
     nextVersion: fields.count('next-version'),
     versionCount: fields.count('version-count'),
     unreclaimed: fields.count('unreclaimed'),
-    head: { branch: fields.textOrNull('branch'), version: fields.countOrNull('head') },
+    head: { branch: fields.labelOrNull('branch'), version: fields.countOrNull('head') },
     working: {
       sizeBytes: working.count('size'),
       map: working.root('map'),

@@ -3,6 +3,7 @@ import { decodeDocument, encodeDocument } from './msgpack.ts';
 import { rootToValue, type TreeRoot } from './page.ts';
 
 export const VERSION_ID_BYTES = 16;
+export const MAX_MESSAGE_BYTES = 32 * 1024;
 
 /** Value of the version table for a version number; msgpack with one-letter keys, because there may be many. */
 export interface VersionRecord {
@@ -32,12 +33,14 @@ export function decodeVersion(bytes: Uint8Array, number: number): VersionRecord 
   const parent = fields.countOrNull('p');
   // Numbers only fall on the way to the first version, so that no history goes in circles.
   if (parent !== null && parent >= number) fields.fail('p');
+  const message = fields.text('m');
+  if (Buffer.byteLength(message, 'utf8') > MAX_MESSAGE_BYTES) fields.fail('m');
   return {
     id: fields.bytes('i', VERSION_ID_BYTES),
     parent,
     sizeBytes: fields.count('s'),
     timeSeconds: fields.count('t'),
-    message: fields.text('m'),
+    message,
     map: fields.root('r'),
   };
 }

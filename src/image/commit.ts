@@ -2,6 +2,7 @@ import { VsimgError } from '../errors.ts';
 import { ByteWriter } from '../format/cursor.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
 import type { TreeRoot } from '../format/page.ts';
+import { MAX_MESSAGE_BYTES } from '../format/version-record.ts';
 import { createHasher, type Hasher } from '../log/hash.ts';
 import { compareMaps } from '../map/compare.ts';
 import { ExtentMap } from '../map/extent-map.ts';
@@ -10,8 +11,6 @@ import type { CommitOptions } from './api.ts';
 import type { Container } from './container.ts';
 import { diffViews } from './diff.ts';
 import type { View } from './view.ts';
-
-const MAX_MESSAGE_BYTES = 32 * 1024;
 
 /** The version that HEAD stands for as a view; an empty disk of the same size before the first one. */
 export function headView(container: Container): View {

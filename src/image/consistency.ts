@@ -1,11 +1,11 @@
-import { VsimgError } from '../errors.ts';
 import { RECORDS_OFFSET } from '../format/layout.ts';
 import { NUMBER_KEY_BYTES, numberInKey } from '../format/record-page.ts';
 import type { Segment } from '../log/tables.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import { records } from '../map/records.ts';
+import { isDamage } from '../map/salvage.ts';
 import { unusedSpace } from '../space/space.ts';
-import { checkRefName } from '../versions/refs.ts';
+import { decodeRef, keyName } from '../versions/refs.ts';
 import type { NumberedVersion } from '../versions/version-table.ts';
 import type { CheckFinding } from './api.ts';
 import type { Container } from './container.ts';
@@ -167,7 +167,7 @@ function checkVersions({ container, versions, damaged }: Parts, findings: Sink):
 
 /** Every name names a version, and is listed with it. */
 function checkNames({ container, versions, damaged }: Parts, findings: Sink): void {
-  const { refs, trees } = container;
+  const { trees } = container;
   const numbers = new Set(versions.map(({ number }) => number));
   const listed = new Map<string, number>();
   let marks = 0;
@@ -178,10 +178,16 @@ function checkNames({ container, versions, damaged }: Parts, findings: Sink): vo
     }
   }
   let names = 0;
-  for (const ref of refs.all()) {
+  for (const { key, value } of records(trees.refs)) {
     names++;
-    const reason = nameProblem(ref.name);
-    if (reason !== undefined) findings.add({ message: `${ref.kind} ${JSON.stringify(ref.name)}: ${reason}` });
+    const ref = orFinding(
+      () => decodeRef(keyName(key), value),
+      (finding) => {
+        damaged.add('refs');
+        findings.add(finding);
+      },
+    );
+    if (ref === undefined) continue;
     if (!numbers.has(ref.version)) {
       damaged.add('refs');
       findings.add({ message: `${ref.kind} '${ref.name}' names version ${ref.version}, which is not there` });
@@ -196,11 +202,12 @@ function checkNames({ container, versions, damaged }: Parts, findings: Sink): vo
   }
 }
 
-function nameProblem(name: string): string | undefined {
+function orFinding<T>(action: () => T, add: (finding: CheckFinding) => void): T | undefined {
   try {
-    checkRefName(name);
-    return undefined;
+    return action();
   } catch (error) {
-    return error instanceof VsimgError ? error.message : String(error);
+    if (!isDamage(error)) throw error;
+    add({ message: error.message });
+    return undefined;
   }
 }

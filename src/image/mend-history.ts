@@ -6,6 +6,7 @@ import { walkTree } from '../map/walk.ts';
 import { decodeRef, keyName, type NamedRef } from '../versions/refs.ts';
 import type { Container } from './container.ts';
 import type { Inspection } from './inspect.ts';
+import { unlessCorrupt } from './view.ts';
 
 const NOTHING = new Uint8Array(0);
 /** More numbers than that say nothing to anybody. */
@@ -43,16 +44,12 @@ export function mendHistory(old: Container, next: Container, inspection: Inspect
 function mendNames(old: Container, next: Container, numbers: ReadonlySet<number>, actions: string[]): void {
   const names = new Map<string, NamedRef>();
   for (const { key, value } of readableRecords(old, 'refs')) {
-    const name = keyName(key);
-    try {
-      names.set(name, decodeRef(name, value));
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-    }
+    const ref = unlessCorrupt(() => decodeRef(keyName(key), value));
+    if (ref !== undefined) names.set(ref.name, ref);
   }
   for (const { key } of readableRecords(old, 'marks')) {
-    const name = keyName(key.slice(NUMBER_KEY_BYTES));
-    if (names.has(name)) continue;
+    const name = unlessCorrupt(() => keyName(key.slice(NUMBER_KEY_BYTES)));
+    if (name === undefined || names.has(name)) continue;
     // The list by version does not tell branches from tags.
     const kind = name === old.head.branch ? 'branch' : 'tag';
     names.set(name, { name, kind, version: numberInKey(key) });

@@ -1,4 +1,4 @@
-import { VsimgError } from '../errors.ts';
+import { corrupt, VsimgError } from '../errors.ts';
 import { ByteReader, ByteWriter } from '../format/cursor.ts';
 import { bytesToKey, keyToBytes, NUMBER_KEY_BYTES, numberInKey, numberKey } from '../format/record-page.ts';
 import { getRecord, putRecord, records, removeRecord } from '../map/records.ts';
@@ -43,8 +43,9 @@ export class Refs {
     return names;
   }
 
-  /** Makes or moves a name. */
+  /** Makes or moves a name. Errors: 'corrupt' for one that is not valid, as a hostile header may have for its branch. */
   set(ref: NamedRef): void {
+    requireName(ref.name);
     const old = this.get(ref.name);
     if (old !== undefined) removeRecord(this.trees.marks, numberKey(old.version) + nameKey(ref.name));
     const writer = new ByteWriter(9);
@@ -64,9 +65,17 @@ function nameKey(name: string): string {
   return bytesToKey(Buffer.from(name, 'utf8'));
 }
 
-/** The name that a key of the tree of names stands for. */
+/** The name that a key of the tree of names stands for. Errors: 'corrupt' for one that nobody could have given, which may be anything but fit to be shown. */
 export function keyName(key: string): string {
-  return Buffer.from(keyToBytes(key)).toString('utf8');
+  const name = Buffer.from(keyToBytes(key)).toString('utf8');
+  requireName(name);
+  if (nameKey(name) !== key) throw corrupt('tags and branches: a name is not valid UTF-8');
+  return name;
+}
+
+function requireName(name: string): void {
+  const reason = badName(name);
+  if (reason !== undefined) throw corrupt(`tags and branches: ${JSON.stringify(name)} is not a valid name: ${reason}`);
 }
 
 /** Errors: 'corrupt'. */

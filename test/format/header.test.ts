@@ -125,6 +125,8 @@ describe('header', () => {
 
   it.each([
     [{ id: new Uint8Array(15) }],
+    [{ branch: '\u001b[2J' }],
+    [{ compatible: ['a\nb'] }],
     [{ id: 'sixteen letters.' }],
     [{ 'block-size': 4095 }],
     [{ 'block-size': 256 }],

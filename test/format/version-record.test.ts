@@ -58,6 +58,13 @@ describe('version record', () => {
     expect(decodeHostile(() => decodeVersion(bytes, 2))).toEqual({ code: 'corrupt' });
   });
 
+  it('has a message of at most 32 KiB', () => {
+    const withMessage = (message: string) =>
+      decodeHostile(() => decodeVersion(encodeVersion({ ...sample, message }), 2));
+    expect(withMessage('ü'.repeat(16 * 1024))).toHaveProperty('value');
+    expect(withMessage('ü'.repeat(16 * 1024 + 1))).toEqual({ code: 'corrupt' });
+  });
+
   it('has a parent with a lower number, so that no history goes in circles', () => {
     expect(decodeHostile(() => decodeVersion(encodeVersion(sample), 2))).toHaveProperty('value');
     expect(decodeHostile(() => decodeVersion(encodeVersion(sample), 1))).toEqual({ code: 'corrupt' });

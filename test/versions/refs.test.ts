@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { numberKey } from '../../src/format/record-page.ts';
 import { putRecord } from '../../src/map/records.ts';
 import { checkRefName } from '../../src/versions/refs.ts';
 import { newHistory } from '../support/history.ts';
@@ -164,5 +165,22 @@ describe('Refs', () => {
       expect(decodeHostile(() => refs.get('name'))).toEqual({ code: 'corrupt' });
       expect(decodeHostile(() => [...refs.all()])).toEqual({ code: 'corrupt' });
     }
+  });
+
+  it.each([
+    ['of control characters', '\x1b[2J'],
+    ['that is no UTF-8', '\xff\xfe'],
+    ['that is a number', '17'],
+    ['that is empty', ''],
+    ['that is too long', 'x'.repeat(256)],
+    ['of the version checked out', 'HEAD'],
+  ])('refuses a name %s', (_what, key) => {
+    const { refs, trees } = newHistory();
+    putRecord(trees.refs, key, Uint8Array.of(1, 1));
+    putRecord(trees.marks, numberKey(1) + key, new Uint8Array(0));
+    expect(decodeHostile(() => [...refs.all()])).toEqual({ code: 'corrupt' });
+    expect(decodeHostile(() => refs.of(1))).toEqual({ code: 'corrupt' });
+    expect(refs.of(2)).toEqual([]);
+    expect(decodeHostile(() => refs.set({ name: 'x y', kind: 'branch', version: 1 }))).toEqual({ code: 'corrupt' });
   });
 });

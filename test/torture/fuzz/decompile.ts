@@ -116,7 +116,9 @@ class Decompiler {
   private innerEntries(tree: string, reader: ByteReader, page: Page, count: number): Entry[] {
     const options = { sums: page.hasSums };
     const { keys, refs, sums } =
-      page.keyed === 'blocks' ? readInner(reader, blockKeys, count, options) : readInner(reader, stringKeys, count, options);
+      page.keyed === 'blocks'
+        ? readInner(reader, blockKeys, count, options)
+        : readInner(reader, stringKeys, count, options);
     return refs.map((ref, index) => ({
       type: 'inner',
       key: keys[index] as number | string,
@@ -135,7 +137,11 @@ class Decompiler {
   private segment(bytes: Uint8Array): Segment {
     const entry = decodeSegmentEntry(bytes);
     const stored = this.bytes.subarray(entry.place, entry.place + entry.lengthBytes);
-    const { firstLog, blockCount, bornVersion, runs, chunks } = decodeChunkTable(stored, this.model.blockBytes, 'table');
+    const { firstLog, blockCount, bornVersion, runs, chunks } = decodeChunkTable(
+      stored,
+      this.model.blockBytes,
+      'table',
+    );
     let guestEnd = 0;
     const table: Table = {
       at: entry.place,
@@ -171,7 +177,14 @@ class Decompiler {
   }
 
   private chunk(at: number, size: number): StoredChunk {
-    const chunk: StoredChunk = { at, size, home: { at, size }, raw: undefined, stamp: 0, bytes: this.bytes.slice(at, at + size) };
+    const chunk: StoredChunk = {
+      at,
+      size,
+      home: { at, size },
+      raw: undefined,
+      stamp: 0,
+      bytes: this.bytes.slice(at, at + size),
+    };
     this.model.chunks.push(chunk);
     return chunk;
   }

@@ -40,6 +40,14 @@ export function hostileFrame(random: SeededRandom, rawBytes: number): Uint8Array
     case 6:
       return Uint8Array.from([...MAGIC, 0x00, 0x58, ...block(2, 40, true), ...random.bytes(40)]);
     default:
-      return Uint8Array.from([...MAGIC, 0x00, 0x58, ...Array.from({ length: 60 }, () => block(0, 0, false)).flat(), 1, 0, 0]);
+      return Uint8Array.from([
+        ...MAGIC,
+        0x00,
+        0x58,
+        ...Array.from({ length: 60 }, () => block(0, 0, false)).flat(),
+        1,
+        0,
+        0,
+      ]);
   }
 }

@@ -10,7 +10,11 @@ export function havoc(bytes: Uint8Array, random: SeededRandom, other?: Uint8Arra
   return result;
 }
 
-function change(bytes: Uint8Array<ArrayBuffer>, random: SeededRandom, other: Uint8Array | undefined): Uint8Array<ArrayBuffer> {
+function change(
+  bytes: Uint8Array<ArrayBuffer>,
+  random: SeededRandom,
+  other: Uint8Array | undefined,
+): Uint8Array<ArrayBuffer> {
   const at = random.below(bytes.length + 1);
   const length = Math.min(1 + Math.floor(random.next() ** 3 * 64), bytes.length - at);
   switch (random.below(other === undefined ? 8 : 10)) {

@@ -7,15 +7,74 @@ import type { Entry, Field, FieldValue, InnerEntry, Model, Page, Ref, Table } fr
 import { isFields, isRoot } from './model.ts';
 
 const NUMBERS: readonly Num[] = [
-  0, 1, 2, 3, 7, 127, 128, 255, 256, 511, 512, 4095, 4096, 8191, 8192, 8193, 65_535, 65_536, 65_537, 2 ** 20,
-  2 ** 20 + 1, 2 ** 28 - 1, 2 ** 28, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 47, 2 ** 48 - 1,
-  2 ** 48, 2 ** 48 + 1, 2 ** 51 - 1, 2 ** 51, 2 ** 51 + 1, 2 ** 53 - 1, 2n ** 53n, 2n ** 53n + 1n, 2n ** 63n - 1n,
-  2n ** 64n - 1n, 2n ** 69n, -1, -2, -8192,
+  0,
+  1,
+  2,
+  3,
+  7,
+  127,
+  128,
+  255,
+  256,
+  511,
+  512,
+  4095,
+  4096,
+  8191,
+  8192,
+  8193,
+  65_535,
+  65_536,
+  65_537,
+  2 ** 20,
+  2 ** 20 + 1,
+  2 ** 28 - 1,
+  2 ** 28,
+  2 ** 31 - 1,
+  2 ** 31,
+  2 ** 32 - 1,
+  2 ** 32,
+  2 ** 32 + 1,
+  2 ** 47,
+  2 ** 48 - 1,
+  2 ** 48,
+  2 ** 48 + 1,
+  2 ** 51 - 1,
+  2 ** 51,
+  2 ** 51 + 1,
+  2 ** 53 - 1,
+  2n ** 53n,
+  2n ** 53n + 1n,
+  2n ** 63n - 1n,
+  2n ** 64n - 1n,
+  2n ** 69n,
+  -1,
+  -2,
+  -8192,
 ];
 
 const TEXTS: readonly string[] = [
-  '__proto__', 'constructor', 'toString', 'HEAD', '', '1', '007', 'main', 'a'.repeat(255), 'b'.repeat(512), '../../etc',
-  '\u001b[2J', 'x\u0000y', 'refs/heads/x.lock', '@', '~', '^', '-x', 'ÿ\u00ff\u00fe', '\ud800', '💾'.repeat(20),
+  '__proto__',
+  'constructor',
+  'toString',
+  'HEAD',
+  '',
+  '1',
+  '007',
+  'main',
+  'a'.repeat(255),
+  'b'.repeat(512),
+  '../../etc',
+  '\u001b[2J',
+  'x\u0000y',
+  'refs/heads/x.lock',
+  '@',
+  '~',
+  '^',
+  '-x',
+  'ÿ\u00ff\u00fe',
+  '\ud800',
+  '💾'.repeat(20),
 ];
 
 /** What a mutation changed, to be taken back. */
@@ -124,7 +183,8 @@ const changeBytes: Mutation = (model, random) => {
   const old = slot.holder[slot.key];
   if (typeof old === 'string') {
     const text = pick(random, TEXTS) as string;
-    const changed = random.below(2) === 0 ? text : Buffer.from(havoc(Buffer.from(old, 'latin1'), random)).toString('latin1');
+    const changed =
+      random.below(2) === 0 ? text : Buffer.from(havoc(Buffer.from(old, 'latin1'), random)).toString('latin1');
     return set(slot.holder, slot.key, changed.slice(0, 600));
   }
   return old instanceof Uint8Array ? set(slot.holder, slot.key, havoc(old, random)) : undefined;
@@ -135,7 +195,10 @@ const changeList: Mutation = (model, random, others) => {
   if (list === undefined) return undefined;
   const at = random.below(list.length + 1);
   const item = list[Math.min(at, list.length - 1)];
-  const foreign = pick(random, placesOf(pick(random, others) ?? model).lists.filter((other) => isAlike(other[0], list[0])));
+  const foreign = pick(
+    random,
+    placesOf(pick(random, others) ?? model).lists.filter((other) => isAlike(other[0], list[0])),
+  );
   const ways: (() => readonly unknown[])[] = [
     () => list.toSpliced(at, 1),
     () => (item === undefined ? list : list.toSpliced(at, 0, item)),
@@ -159,13 +222,17 @@ const changePointer: Mutation = (model, random, others) => {
   const ref = pick(random, refs);
   const page = pick(random, (random.below(8) === 0 ? (pick(random, others) ?? model) : model).pages);
   if (ref === undefined || page === undefined) return undefined;
-  if ('inline' in ref && random.below(4) === 0) return set(ref as unknown as Record<string, unknown>, 'inline', !ref.inline);
+  if ('inline' in ref && random.below(4) === 0)
+    return set(ref as unknown as Record<string, unknown>, 'inline', !ref.inline);
   return set(ref as unknown as Record<string, unknown>, 'target', page);
 };
 
 /** The same with the key and level that make it look right. */
 const fitPointer: Mutation = (model, random) => {
-  const parent = pick(random, model.pages.filter(({ level }) => Number(level) > 0));
+  const parent = pick(
+    random,
+    model.pages.filter(({ level }) => Number(level) > 0),
+  );
   const entry = parent === undefined ? undefined : (pick(random, parent.entries) as InnerEntry);
   const page = pick(random, model.pages);
   if (parent === undefined || entry?.type !== 'inner' || page === undefined) return undefined;
@@ -289,7 +356,11 @@ const changeSlots: Mutation = (model, random) => {
     () => set(holder, 'length', pick(random, NUMBERS)),
     () => set(holder, 'second', pick<Num | string>(random, ['zeros', old - 1, old + 1, old + 100, 2 ** 48])),
     () =>
-      set(model as unknown as Record<string, unknown>, 'growth', random.below(4) === 0 ? 5000 : -random.below(model.base.length)),
+      set(
+        model as unknown as Record<string, unknown>,
+        'growth',
+        random.below(4) === 0 ? 5000 : -random.below(model.base.length),
+      ),
   ])?.();
 };
 

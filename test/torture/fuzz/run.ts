@@ -45,7 +45,11 @@ async function bundle(name: 'stub' | 'real'): Promise<Programs> {
     logLevel: 'error',
     plugins: name === 'stub' ? [oneChecksum] : [],
   });
-  return { watchdog: join(out, name, 'watchdog.mjs'), worker: join(out, name, 'worker.mjs'), saveTo: join(out, 'found') };
+  return {
+    watchdog: join(out, name, 'watchdog.mjs'),
+    worker: join(out, name, 'worker.mjs'),
+    saveTo: join(out, 'found'),
+  };
 }
 
 type Order = Omit<Job, 'shared'>;

@@ -98,7 +98,8 @@ export async function lookAt(bytes: Uint8Array, random: SeededRandom): Promise<v
   const storage = new BytesStorage(bytes);
   let image: Image | undefined;
   await survive(READ_CODES, () => {
-    image = random.below(2) === 0 ? Image.reading(storage) : new Image(Container.open(storage));
+    const source = { open: () => Container.open(storage), pin: () => true, unpin: () => undefined };
+    image = random.below(2) === 0 ? new Image(Container.open(storage), source) : new Image(Container.open(storage));
   });
   if (image === undefined) return;
   const opened = image;
@@ -143,7 +144,9 @@ export async function writeTo(bytes: Uint8Array, random: SeededRandom): Promise<
     await opened.commit({ message: 'fuzz', timeSeconds: 1, allowEmpty: true });
   });
   if (random.below(2) === 0) {
-    await survive(WRITE_CODES, () => opened.checkout(REVISIONS[random.below(REVISIONS.length)] as string, { force: true }));
+    await survive(WRITE_CODES, () =>
+      opened.checkout(REVISIONS[random.below(REVISIONS.length)] as string, { force: true }),
+    );
     await survive(WRITE_CODES, () => opened.deleteVersions(['1']));
   }
   await survive(WRITE_CODES, () => opened.gc());

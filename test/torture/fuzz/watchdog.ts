@@ -3,7 +3,17 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process, { argv, cpuUsage } from 'node:process';
 import { Worker } from 'node:worker_threads';
-import { COUNTS_AT, type Found, INPUT_AT, type Job, LENGTH_AT, NUMBER_AT, type Progress, SHARED_BYTES, TARGETS } from './protocol.ts';
+import {
+  COUNTS_AT,
+  type Found,
+  INPUT_AT,
+  type Job,
+  LENGTH_AT,
+  NUMBER_AT,
+  type Progress,
+  SHARED_BYTES,
+  TARGETS,
+} from './protocol.ts';
 
 const POLL_MILLISECONDS = 100;
 /** Of processor time, which others that use the machine do not lengthen. */

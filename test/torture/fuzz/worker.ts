@@ -57,7 +57,8 @@ function execution(number: number): Execution {
   }
   const undo = mutate(model, random, models);
   let bytes: Uint8Array;
-  if (target === 'headers decoded') bytes = random.below(4) === 0 ? compile(model).slice(0, 8192) : encodeHeaderOf(model);
+  if (target === 'headers decoded')
+    bytes = random.below(4) === 0 ? compile(model).slice(0, 8192) : encodeHeaderOf(model);
   else if (model.pages.length === 0) bytes = random.bytes(50);
   else if (random.below(3) === 0 && model.tables.length > 0) bytes = encodeTable(model, pick(random, model.tables));
   else bytes = encodePage(model, pick(random, model.pages));
