@@ -5,6 +5,7 @@ import {
   type ChunkModel,
   type Entry,
   type Field,
+  type Fields,
   type FieldValue,
   isFields,
   isRoot,
@@ -22,6 +23,8 @@ import {
 const MAX_BYTES = 512 * 1024;
 
 const MAX_SUMS = 1000;
+const MAX_NESTED = 8;
+const MAX_ENCODED = 2000;
 
 let stamps = 0;
 
@@ -47,7 +50,8 @@ export function encodeHeaderOf(model: Model): Uint8Array {
 class Compiler {
   private readonly model: Model;
   private readonly stamp = ++stamps;
-  private readonly open = new Set<Page>();
+  private depth = 0;
+  private encoded = 0;
   private out: Uint8Array;
   private end: number;
 
@@ -124,6 +128,8 @@ class Compiler {
   }
 
   page(page: Page): Uint8Array {
+    // Pages within pages may be many more than there are.
+    if (++this.encoded > MAX_ENCODED) return new Uint8Array(1);
     for (const entry of page.entries) {
       if (entry.type === 'inner') this.placePage(entry.ref.target);
       if (entry.type === 'record') this.placeValue(entry.value);
@@ -222,26 +228,25 @@ class Compiler {
   }
 
   private fieldValue(key: Loose, value: FieldValue): Loose {
-    if (isRoot(value)) return this.root(value);
-    if (isFields(value)) {
-      return { pairs: value.fields.map((field) => [field.key, this.fieldValue(field.key, field.value)]) };
-    }
+    if (isRoot(value) || isFields(value)) return this.nested(value);
     // What was added lies inside, unless the end is to be a lie.
     if (key === 'end' && value === this.model.base.length) return this.end;
     return value;
   }
 
-  private inlinePage(page: Page): Uint8Array {
-    // A page within itself would have no end.
-    if (this.open.has(page)) return new Uint8Array(1);
-    this.open.add(page);
-    const bytes = this.page(page);
-    this.open.delete(page);
-    return bytes;
+  private nested(value: Root | Fields): Loose {
+    // What was put into itself has no end.
+    if (this.depth > MAX_NESTED) return null;
+    this.depth++;
+    const result = isRoot(value)
+      ? this.root(value)
+      : { pairs: value.fields.map((field): [Loose, Loose] => [field.key, this.fieldValue(field.key, field.value)]) };
+    this.depth--;
+    return result;
   }
 
   private root(root: Root): Loose {
-    if (root.inline) return root.target.raw ?? this.inlinePage(root.target);
+    if (root.inline) return root.target.raw ?? this.page(root.target);
     this.placePage(root.target);
     return [root.place ?? root.target.at, root.length ?? root.target.size, this.sum(root)];
   }

@@ -18,6 +18,9 @@ export interface LooseMap {
   readonly pairs: [Loose, Loose][];
 }
 
+const ARRAY_TAG = 0xdc;
+const MAP_TAG = 0xde;
+
 /** Writes what the format's own writers refuse to: numbers out of range, malformed documents. */
 export class LooseWriter {
   private buffer = new Uint8Array(4096);
@@ -68,10 +71,14 @@ export class LooseWriter {
     for (let index = count - 1; index >= 0; index--) this.byte(Number((BigInt(value) >> BigInt(8 * index)) & 0xffn));
   }
 
-  private head(length: number, small: { readonly base: number; readonly below: number }, wideTag: number): void {
+  /** Tag and length in the shortest form; tags of 8 and 16 bits follow each other. */
+  private head(length: number, small: { readonly base: number; readonly below: number }, tag: number): void {
     if (length < small.below) this.byte(small.base + length);
-    else {
-      this.byte(wideTag);
+    else if (length < 256 && tag !== ARRAY_TAG && tag !== MAP_TAG) {
+      this.byte(tag);
+      this.byte(length);
+    } else {
+      this.byte(tag === ARRAY_TAG || tag === MAP_TAG ? tag : tag + 1);
       this.bigEndian(length, 2);
     }
   }
@@ -82,18 +89,18 @@ export class LooseWriter {
     else if (typeof value === 'number' || typeof value === 'bigint') this.number(value);
     else if (typeof value === 'string') {
       const bytes = Buffer.from(value, 'utf8');
-      this.head(bytes.length, { base: 0xa0, below: 32 }, 0xda);
+      this.head(bytes.length, { base: 0xa0, below: 32 }, 0xd9);
       this.raw(bytes);
     } else if (value instanceof Uint8Array) {
-      this.head(value.length, { base: 0, below: 0 }, 0xc5);
+      this.head(value.length, { base: 0, below: 0 }, 0xc4);
       this.raw(value);
     } else if (Array.isArray(value)) {
-      this.head(value.length, { base: 0x90, below: 16 }, 0xdc);
+      this.head(value.length, { base: 0x90, below: 16 }, ARRAY_TAG);
       for (const item of value as readonly Loose[]) this.value(item);
     } else if ('verbatim' in value) this.raw(value.verbatim);
     else {
       const { pairs } = value as LooseMap;
-      this.head(pairs.length, { base: 0x80, below: 16 }, 0xde);
+      this.head(pairs.length, { base: 0x80, below: 16 }, MAP_TAG);
       for (const [key, item] of pairs) {
         this.value(key);
         this.value(item);
@@ -104,10 +111,11 @@ export class LooseWriter {
   private number(value: Num): void {
     if (typeof value === 'number' && value >= 0 && value < 128) this.byte(value);
     else if (value >= 0 && value < 2 ** 32) {
-      this.byte(0xce);
-      this.bigEndian(value, 4);
+      const power = value < 2 ** 8 ? 0 : value < 2 ** 16 ? 1 : 2;
+      this.byte(0xcc + power);
+      this.bigEndian(value, 2 ** power);
     } else {
-      this.byte(value >= 0 ? 0xcf : 0xd3);
+      this.byte(value >= 2n ** 63n ? 0xcf : 0xd3);
       this.bigEndian(value, 8);
     }
   }

@@ -173,7 +173,7 @@ const changeNumber: Mutation = (model, random) => {
     () => other?.holder[other.key] ?? 0,
   ];
   let value = pick(random, ways)?.();
-  if (isChecksum || slot.holder instanceof Array) value = Number(BigInt.asUintN(32, BigInt((value ?? 0) as Num)));
+  if (isChecksum) value = Number(BigInt.asUintN(32, BigInt((value ?? 0) as Num)));
   return set(slot.holder, slot.key, value);
 };
 
@@ -376,15 +376,14 @@ const MUTATIONS: readonly (readonly [Mutation, number])[] = [
   [changeDocument, 8],
   [changeSlots, 3],
 ];
-const TOTAL = MUTATIONS.reduce((sum, [, weight]) => sum + weight, 0);
+/** Each as often as its weight says. */
+const LOTS: readonly Mutation[] = MUTATIONS.flatMap(([mutation, weight]) => new Array<Mutation>(weight).fill(mutation));
 
 /** Changes a model in one to four places; the result takes it all back. */
 export function mutate(model: Model, random: SeededRandom, others: readonly Model[]): Undo {
   const undos: Undo[] = [];
   for (let count = 1 + Math.floor(random.next() ** 2 * 4); count > 0; count--) {
-    let lot = random.below(TOTAL);
-    const chosen = MUTATIONS.find(([, weight]) => (lot -= weight) < 0) ?? MUTATIONS[0];
-    const undo = chosen?.[0](model, random, others);
+    const undo = pick(random, LOTS)?.(model, random, others);
     if (undo !== undefined) undos.push(undo);
   }
   return () => {

@@ -55,6 +55,7 @@ async function bundle(name: 'stub' | 'real'): Promise<Programs> {
 type Order = Omit<Job, 'shared'>;
 type Told =
   | Progress
+  | { readonly type: 'at'; readonly number: number }
   | { readonly type: 'counts'; readonly counts: readonly number[] }
   | (Omit<Found, 'bytes'> & { readonly file: string });
 
@@ -93,8 +94,9 @@ export async function fuzz({ executions, jobs, guidedShare, seed, log }: FuzzOpt
     counts.set(what, known);
     return known;
   };
+  const bundles = { stub: await bundle('stub'), real: await bundle('real') };
   for (const name of ['stub', 'real'] as const) {
-    const programs = await bundle(name);
+    const programs = bundles[name];
     const isReal = name === 'real';
     const last = Math.ceil((executions * (isReal ? 0.1 : 0.9)) / jobs);
     const started = Date.now();
@@ -108,7 +110,9 @@ export async function fuzz({ executions, jobs, guidedShare, seed, log }: FuzzOpt
         for (const [index, count] of told.counts.entries()) entry(`fuzz: ${TARGETS[index]}`).count += count;
         return;
       }
-      log(`${name}: ${JSON.stringify(told)} after ${((Date.now() - started) / 1000).toFixed(1)} s`);
+      const seconds = Math.round((Date.now() - started) / 1000);
+      if (told.type === 'at') log(`${name}: at ${told.number} of ${last} after ${seconds} s`);
+      else log(`${name}: done after ${seconds} s; ${told.kept} inputs kept, ${told.ranges} ranges of code reached`);
     };
     const orders = Array.from({ length: jobs }, (_, index) => ({
       seed: seed * 1000 + index,

@@ -120,12 +120,10 @@ export async function lookAt(bytes: Uint8Array, random: SeededRandom): Promise<v
     await survive(READ_CODES, () => readSome(opened, rev, random));
     await survive(READ_CODES, () => take(opened.diff(rev, anyRev())));
   }
-  for (const data of [false, true]) {
-    await survive(READ_CODES, async () => {
-      const { errors } = await opened.check({ data });
-      for (const { message } of errors) if (message === '') throw new Error('check finds something without a name');
-    });
-  }
+  await survive(READ_CODES, async () => {
+    const { errors } = await opened.check({ data: random.below(3) > 0 });
+    for (const { message } of errors) if (message === '') throw new Error('check finds something without a name');
+  });
 }
 
 /** Opens a container for writing and does a little of everything. */

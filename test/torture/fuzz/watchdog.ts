@@ -16,6 +16,7 @@ import {
 } from './protocol.ts';
 
 const POLL_MILLISECONDS = 100;
+const TELL_MILLISECONDS = 60_000;
 /** Of processor time, which others that use the machine do not lengthen. */
 const MAX_SECONDS = 2;
 const MAX_SAVED = 20;
@@ -76,6 +77,8 @@ function runFrom(first: number): Promise<number | undefined> {
   });
 }
 
+const telling = setInterval(() => process.send?.({ type: 'at', number: state[NUMBER_AT] }), TELL_MILLISECONDS);
 for (let first: number | undefined = order.first; first !== undefined; ) first = await runFrom(first);
+clearInterval(telling);
 process.send?.({ type: 'counts', counts: TARGETS.map((_, index) => state[COUNTS_AT + index]) });
 process.disconnect?.();
