@@ -23,7 +23,10 @@ describe('fuzzer', () => {
       seed: 7,
       log: (line) => told.push(line),
     });
-    expect(rows.filter(({ losses }) => losses > 0).map(({ what }) => what), told.join('\n')).toEqual([]);
+    expect(
+      rows.filter(({ losses }) => losses > 0).map(({ what }) => what),
+      told.join('\n'),
+    ).toEqual([]);
     expect(rows.reduce((sum, { count }) => sum + count, 0)).toBe(1200);
     expect(rows.every(({ count }) => count > 30)).toBe(true);
   }, 120_000);
