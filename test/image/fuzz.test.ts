@@ -27,7 +27,7 @@ describe('fuzzer', () => {
       rows.filter(({ losses }) => losses > 0).map(({ what }) => what),
       told.join('\n'),
     ).toEqual([]);
-    expect(rows.reduce((sum, { count }) => sum + count, 0)).toBe(1200);
+    expect(rows.reduce((sum, { count }) => sum + count, 0)).toBeGreaterThanOrEqual(1200);
     expect(rows.every(({ count }) => count > 30)).toBe(true);
   }, 120_000);
 });

@@ -216,7 +216,7 @@ class Compiler {
     const { bytes } = chunk.ref.target;
     if (chunk.codec !== 0) return [checksum(bytes)];
     const { blockBytes } = this.model;
-    return Array.from({ length: Math.max(0, Math.min(chunk.sumCount, MAX_SUMS)) }, (_, index) =>
+    return Array.from({ length: Math.max(0, Math.min(Number(chunk.sumCount), MAX_SUMS)) }, (_, index) =>
       checksum(bytes.subarray(index * blockBytes, (index + 1) * blockBytes)),
     );
   }

@@ -173,6 +173,8 @@ const changeNumber: Mutation = (model, random) => {
     () => other?.holder[other.key] ?? 0,
   ];
   let value = pick(random, ways)?.();
+  // What was a number may hold something else since an earlier mutation.
+  if (typeof value !== 'number' && typeof value !== 'bigint') value = 0;
   if (isChecksum) value = Number(BigInt.asUintN(32, BigInt((value ?? 0) as Num)));
   return set(slot.holder, slot.key, value);
 };

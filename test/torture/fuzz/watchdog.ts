@@ -36,24 +36,30 @@ function report(found: Found): void {
   process.send?.({ type: 'found', target: found.target, number: found.number, what: found.what, file: name });
 }
 
-/** Runs executions from `first` on; returns where to go on, or undefined when all are done. */
-function runFrom(first: number): Promise<number | undefined> {
+interface Blame {
+  readonly number: number;
+  readonly what: string;
+  readonly bytes: Uint8Array;
+  /** A machine that stands still for a while makes everything take long: only what does so twice is blamed. */
+  readonly isCertain: boolean;
+}
+
+/** Runs executions `[first, last)`; returns the one that had to be stopped, or undefined when all are done. */
+function runFrom(first: number, last: number): Promise<Blame | undefined> {
   state[NUMBER_AT] = -1;
-  const job: Job = { ...order, first, shared };
+  const job: Job = { ...order, first, last, shared };
   return new Promise((resolve) => {
     const thread = new Worker(worker, { workerData: job });
     let seen = -1;
     let since = 0;
-    const stop = (result: number | undefined): void => {
+    const stop = (result: Blame | undefined): void => {
       clearInterval(timer);
       void thread.terminate().then(() => resolve(result));
     };
-    const blame = (what: string): void => {
-      const number = Atomics.load(state, NUMBER_AT);
-      const bytes = new Uint8Array(shared, INPUT_AT, Math.min(Atomics.load(state, LENGTH_AT), SHARED_BYTES - INPUT_AT));
-      report({ type: 'found', target: 'unknown', number, what, bytes: Uint8Array.from(bytes) });
-      // Without a number, not even the first execution began.
-      stop(number < 0 ? undefined : number + 1);
+    const blame = (what: string, { isCertain }: Pick<Blame, 'isCertain'>): void => {
+      const length = Math.min(Atomics.load(state, LENGTH_AT), SHARED_BYTES - INPUT_AT);
+      const bytes = Uint8Array.from(new Uint8Array(shared, INPUT_AT, length));
+      stop({ number: Atomics.load(state, NUMBER_AT), what, bytes, isCertain });
     };
     const timer = setInterval(() => {
       const number = Atomics.load(state, NUMBER_AT);
@@ -63,7 +69,7 @@ function runFrom(first: number): Promise<number | undefined> {
         seen = number;
         since = now;
       } else if (number >= 0 && now - since > MAX_SECONDS) {
-        blame(`takes more than ${MAX_SECONDS} s`);
+        blame(`takes more than ${MAX_SECONDS} s`, { isCertain: false });
       }
     }, POLL_MILLISECONDS);
     thread.on('message', (message: Found | Progress) => {
@@ -73,12 +79,20 @@ function runFrom(first: number): Promise<number | undefined> {
         stop(undefined);
       }
     });
-    thread.on('error', (error) => blame(`ends the worker: ${error.stack}`));
+    thread.on('error', (error) => blame(`ends the worker: ${error.stack}`, { isCertain: true }));
   });
 }
 
 const telling = setInterval(() => process.send?.({ type: 'at', number: state[NUMBER_AT] }), TELL_MILLISECONDS);
-for (let first: number | undefined = order.first; first !== undefined; ) first = await runFrom(first);
+for (let first = order.first; first < order.last; ) {
+  const stopped = await runFrom(first, order.last);
+  if (stopped === undefined) break;
+  const { number, isCertain } = stopped;
+  const culprit = isCertain ? stopped : await runFrom(number, number + 1);
+  if (culprit !== undefined) report({ type: 'found', target: 'unknown', ...culprit });
+  // Without a number, not even the first execution began.
+  first = number < 0 ? order.last : number + 1;
+}
 clearInterval(telling);
 process.send?.({ type: 'counts', counts: TARGETS.map((_, index) => state[COUNTS_AT + index]) });
 process.disconnect?.();
