@@ -5,7 +5,7 @@ import { plural } from '../cli/number.ts';
 import { formatSize } from '../cli/size.ts';
 import { oneLine } from '../cli/table.ts';
 import { parseImage } from '../cli/target.ts';
-import { EXIT_STATUS, type VsimgError } from '../errors.ts';
+import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import type { CheckFinding, CheckReport, ImageInfo, LostRange, RepairReport } from '../image/api.ts';
 import { withImage } from './opening.ts';
 
@@ -58,6 +58,12 @@ export async function run(context: CommandContext): Promise<number> {
     else {
       for (const action of repaired?.actions ?? []) await output.message(`repaired: ${oneLine(action)}`);
       await printText(context, report);
+    }
+    if (report.diskError !== null) {
+      throw new VsimgError('io', `the check is not complete: ${report.diskError}`, {
+        path,
+        hint: 'copy the file to a good disk first, with ddrescue for instance, and check the copy',
+      });
     }
     if (report.errorCount > 0 || report.lost.length > 0) return EXIT_STATUS['check-errors'];
     return report.leakedBytes > 0 ? EXIT_STATUS['check-leaks'] : 0;
@@ -128,7 +134,7 @@ function describe(path: string, info: ImageInfo, { report, repaired }: Result): 
   return {
     filename: path,
     format: 'vsi',
-    'check-errors': 0,
+    'check-errors': report.diskError === null ? 0 : 1,
     corruptions: report.errorCount,
     leaks: Math.ceil(report.leakedBytes / info.blockSizeBytes),
     'image-end-offset': info.space.fileBytes,

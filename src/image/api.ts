@@ -129,6 +129,8 @@ export interface CheckReport {
   readonly errors: readonly CheckFinding[];
   /** Errors in all, also those that are not listed. */
   readonly errorCount: number;
+  /** What kept a part from being checked: the disk itself fails to read. Null if nothing did. */
+  readonly diskError: string | null;
   /** What cannot be read any more, by range of the disk; at most a thousand. */
   readonly lost: readonly LostRange[];
   /** False when more is lost than is listed. */

@@ -21,6 +21,7 @@ function describeInspection(container: Container, inspection: Inspection): Check
   return {
     errors: findings.list,
     errorCount: findings.count,
+    diskError: inspection.diskError?.message ?? null,
     lost: losses.ranges,
     isLostComplete: losses.isComplete,
     damagedSlot: container.damagedSlot,

@@ -12,13 +12,22 @@ export interface Segment {
 }
 
 const CACHED_TABLES = 128;
+/** Encoded; in memory a table of many short runs takes some twenty times as much. */
+const CACHED_TABLE_BYTES = 1024 * 1024;
+
+interface CachedTable {
+  readonly checksum: number;
+  readonly lengthBytes: number;
+  readonly table: ChunkTable;
+}
 
 /** Finds the segment of a log block and its chunk table, verified. */
 export class SegmentTables {
   private readonly storage: Storage;
   private readonly index: RecordTree;
   private readonly blockBytes: number;
-  private readonly cache = new Map<number, { readonly checksum: number; readonly table: ChunkTable }>();
+  private readonly cache = new Map<number, CachedTable>();
+  private cachedBytes = 0;
 
   constructor(storage: Storage, index: RecordTree, blockBytes: number) {
     this.storage = storage;
@@ -51,13 +60,18 @@ export class SegmentTables {
   }
 
   remember(entry: SegmentEntry, table: ChunkTable): void {
-    this.cache.set(entry.place, { checksum: entry.checksum, table });
-    if (this.cache.size > CACHED_TABLES) {
-      for (const place of this.cache.keys()) {
-        this.cache.delete(place);
-        break;
-      }
+    this.forget(entry.place);
+    this.cache.set(entry.place, { checksum: entry.checksum, lengthBytes: entry.lengthBytes, table });
+    this.cachedBytes += entry.lengthBytes;
+    for (const place of this.cache.keys()) {
+      if (this.cache.size <= CACHED_TABLES && this.cachedBytes <= CACHED_TABLE_BYTES) break;
+      if (place !== entry.place) this.forget(place);
     }
+  }
+
+  private forget(place: number): void {
+    this.cachedBytes -= this.cache.get(place)?.lengthBytes ?? 0;
+    this.cache.delete(place);
   }
 
   private read({ entry, firstLog }: Segment): ChunkTable {

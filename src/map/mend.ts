@@ -1,4 +1,4 @@
-import { VsimgError } from '../errors.ts';
+import { corrupt, VsimgError } from '../errors.ts';
 import { checksum } from '../format/checksum.ts';
 import { EXTENT_KIND, type Extents, MAX_EXTENT_BLOCKS, makeExtents } from '../format/extent-page.ts';
 import { isPageRef, type PageRef, type TreeRoot } from '../format/page.ts';
@@ -71,7 +71,12 @@ function readable<T>(action: () => T): T | undefined {
   }
 }
 
+/** So many extents fit into a page whatever they say. */
+const MAX_LOST_EXTENTS = 4000;
+
 function lostExtents(from: number, to: number): Extents {
+  if (to - from > MAX_LOST_EXTENTS * MAX_EXTENT_BLOCKS)
+    throw corrupt(`interval map: ${to - from} blocks are too many to be marked as lost`);
   const extents = [];
   for (let start = from; start < to; start += MAX_EXTENT_BLOCKS)
     extents.push({ start, length: Math.min(MAX_EXTENT_BLOCKS, to - start), log: 0, kind: EXTENT_KIND.lost });

@@ -11,12 +11,18 @@ export interface RevisionContext {
 
 const MIN_ID_DIGITS = 4;
 const SUFFIX = /(?:~(\d*)|\^)$/;
+/** Longer than any name, with steps behind it. */
+const MAX_REVISION_CHARACTERS = 1024;
 
 /**
  * The number of the version that `text` names: a number, HEAD, a tag, a branch or a unique prefix of an
  * id, then any of `~N`, `~` and `^` (parents). Errors: 'not-found', 'usage' (ambiguous prefix).
  */
 export function resolveRevision(text: string, context: RevisionContext): number {
+  if (text.length > MAX_REVISION_CHARACTERS)
+    throw new VsimgError('not-found', `a revision of ${text.length} characters is too long`, {
+      hint: 'give ~N for N parents',
+    });
   let base = text;
   let steps = 0;
   for (let match = SUFFIX.exec(base); match !== null; match = SUFFIX.exec(base)) {

@@ -6,7 +6,7 @@ import { commandsFor, FaultTrials } from '../support/fault-trials.ts';
 import { SeededRandom } from '../support/random.ts';
 import type { Row, RunPart } from './part.ts';
 
-const HISTORIES = 20;
+const HISTORIES = 8;
 const STEPS = 30;
 
 /** System calls of commands, and calls of the library's storage, that fail or do a part: every one, in several histories. */

@@ -6,6 +6,7 @@ import { Container } from '../../../src/image/container.ts';
 import { Image } from '../../../src/image/image.ts';
 import { MemoryDisk, MemoryStorage } from '../../../src/storage/memory.ts';
 import type { LockableStorage } from '../../../src/storage/storage.ts';
+import { turnGiver } from '../../../src/storage/turns.ts';
 import { WrappedStorage } from '../../support/storages.ts';
 
 /** A way to look at a container, from opening to the last byte, and what it must come to. */
@@ -94,8 +95,12 @@ export async function readersOf(bytes: Uint8Array): Promise<Reader[]> {
   return readers;
 }
 
+/** Memory of native code is only given back between turns. */
+const giveTurn = turnGiver();
+
 /** What a reader comes to: what it must, a 'corrupt' error, or a loss. */
 export async function outcome(reader: Reader, disk: MemoryDisk): Promise<'same' | 'corrupt' | string> {
+  await giveTurn();
   try {
     const image = openBytes(new MemoryStorage(disk, { readOnly: true }));
     return (await reader.look(image)) === reader.expected ? 'same' : 'wrong result';
@@ -106,6 +111,7 @@ export async function outcome(reader: Reader, disk: MemoryDisk): Promise<'same' 
 
 /** 'found', 'corrupt' if it can not be opened, 'clean', or a loss. */
 export async function checkOutcome(disk: MemoryDisk, options: { readonly data: boolean }): Promise<string> {
+  await giveTurn();
   try {
     const image = openBytes(new MemoryStorage(disk, { readOnly: true }));
     return (await image.check(options)).errors.length > 0 ? 'found' : 'clean';

@@ -121,13 +121,33 @@ export async function lookAt(bytes: Uint8Array, random: SeededRandom): Promise<v
     await survive(READ_CODES, () => take(opened.diff(rev, anyRev())));
   }
   await survive(READ_CODES, async () => {
+    const rev = anyRev();
+    const end = Math.min(opened.sizeOf(rev), READ_BYTES);
+    for await (const piece of opened.readablePieces(rev, 0, end, () => undefined)) take([piece]);
+  });
+  await survive(READ_CODES, async () => {
     const { errors } = await opened.check({ data: random.below(3) > 0 });
     for (const { message } of errors) if (message === '') throw new Error('check finds something without a name');
   });
 }
 
+/** Repairs a container; what comes out can be opened, unless nothing could be done. */
+async function repair(bytes: Uint8Array): Promise<void> {
+  const disk = MemoryDisk.from(bytes);
+  const isRepaired = await survive(WRITE_CODES, async () => {
+    const image = new Image(Container.open(new MemoryStorage(disk), { damage: 'accept' }));
+    await image.repair();
+    image.close();
+  });
+  if (isRepaired) new Image(Container.open(new MemoryStorage(disk)));
+}
+
 /** Opens a container for writing and does a little of everything. */
 export async function writeTo(bytes: Uint8Array, random: SeededRandom): Promise<void> {
+  if (random.below(3) === 0) {
+    await repair(bytes);
+    return;
+  }
   const disk = MemoryDisk.from(bytes);
   let image: Image | undefined;
   await survive(WRITE_CODES, () => {

@@ -1,5 +1,6 @@
 import { resourceUsage } from 'node:process';
 import { parentPort, workerData } from 'node:worker_threads';
+import { turnGiver } from '../../../src/storage/turns.ts';
 import { SeededRandom } from '../../support/random.ts';
 import { compile, encodeHeaderOf, encodePage, encodeTable } from './compile.ts';
 import { seeds } from './corpus.ts';
@@ -87,7 +88,11 @@ async function execute({ target, bytes }: Execution, number: number): Promise<vo
 const peakAtStart = resourceUsage().maxRSS;
 let isPeakTold = false;
 
+/** Memory of native code is only given back between turns. */
+const giveTurn = turnGiver();
+
 async function attempt(number: number): Promise<Execution> {
+  await giveTurn();
   Atomics.store(state, LENGTH_AT, 0);
   Atomics.store(state, NUMBER_AT, number);
   const next = execution(number);
