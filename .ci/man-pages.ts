@@ -31,6 +31,11 @@ const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
     'Seconds since 1970. Versions get this date instead of the present one, and a new image gets an id derived from ' +
       'its properties instead of a random one, so that equal commands on equal data make equal files.',
   ],
+  [
+    'VSIMG_LOCKING',
+    "'off' for file systems without byte-range locks: nothing keeps two writers, or a writer and a long reader, apart any more, " +
+      "so be sure that nobody else uses the image. Default: 'on'.",
+  ],
   ['VSIMG_DEBUG', 'If set, neither empty nor 0, errors are followed by where in the program they arose.'],
 ];
 
