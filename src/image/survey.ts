@@ -107,7 +107,8 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
               }),
           };
     walkTree(extentLayout, pages, root, {
-      youngest,
+      // A younger page would count as the working state's own, and be given up with it.
+      youngest: owner === null ? youngest : header.working.sharedGeneration,
       page,
       ...mapDamage,
       leaf: (leaf) => {

@@ -183,6 +183,11 @@ describe('check', () => {
       /log blocks \d+ to \d+ are referred to, but in no segment/,
     ],
     [
+      "pages of versions count as the working state's own",
+      (header) => ({ ...header, working: { ...header.working, sharedGeneration: 1 } }),
+      /its top page is from the future/,
+    ],
+    [
       'the data is counted wrong',
       (header) => ({ ...header, log: { ...header.log, dataBytes: 7 } }),
       /header counts 7 bytes of data/,
