@@ -221,7 +221,10 @@ function readChunk(reader: ByteReader, blockCount: number, blockBytes: number, e
   return { ...draft, checksums };
 }
 
-/** Value of the log index for the segment whose first log block is the key. */
+/**
+ * Value of the log index for the segment whose first log block is the key. An entry whose place, length and checksum
+ * are 0 has no table: a repair gave up all its blocks, of which there may be more than in other segments.
+ */
 export interface SegmentEntry {
   readonly blockCount: number;
   /** Where the chunk table lies. */
@@ -252,6 +255,27 @@ export function decodeSegmentEntry(bytes: Uint8Array): SegmentEntry {
     deadBlocks: reader.varint(),
   };
   reader.end();
-  if (entry.blockCount === 0 || entry.deadBlocks > entry.blockCount) reader.fail('segment entry is malformed');
+  const isLost = entry.lengthBytes === 0;
+  if (entry.blockCount === 0 || entry.blockCount > MAX_BLOCKS || entry.deadBlocks > entry.blockCount)
+    reader.fail('segment entry is malformed');
+  if (isLost && (entry.place !== 0 || entry.checksum !== 0 || entry.deadBlocks !== 0))
+    reader.fail('segment without a table is malformed');
   return entry;
+}
+
+/** The entry of a segment of which nothing is left. */
+export function lostSegment(blockCount: number): SegmentEntry {
+  return { blockCount, place: 0, lengthBytes: 0, checksum: 0, deadBlocks: 0 };
+}
+
+/** What stands for the table of such a segment. */
+export function lostTable(firstLog: number, blockCount: number): ChunkTable {
+  return {
+    firstLog,
+    blockCount,
+    bornVersion: 0,
+    runs: [],
+    chunks: [],
+    lost: [{ start: firstLog, end: firstLog + blockCount }],
+  };
 }

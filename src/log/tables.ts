@@ -1,6 +1,12 @@
 import { corrupt } from '../errors.ts';
 import { checksum } from '../format/checksum.ts';
-import { type ChunkTable, decodeChunkTable, decodeSegmentEntry, type SegmentEntry } from '../format/chunk-table.ts';
+import {
+  type ChunkTable,
+  decodeChunkTable,
+  decodeSegmentEntry,
+  lostTable,
+  type SegmentEntry,
+} from '../format/chunk-table.ts';
 import { MAX_TABLE_BYTES } from '../format/layout.ts';
 import { numberInKey, numberKey } from '../format/record-page.ts';
 import { floorRecord, type RecordTree } from '../map/records.ts';
@@ -48,6 +54,7 @@ export class SegmentTables {
 
   table(segment: Segment): ChunkTable {
     const { entry, firstLog } = segment;
+    if (entry.lengthBytes === 0) return lostTable(firstLog, entry.blockCount);
     const cached = this.cache.get(entry.place);
     if (cached !== undefined && cached.checksum === entry.checksum && cached.table.firstLog === firstLog) {
       this.cache.delete(entry.place);
@@ -76,8 +83,7 @@ export class SegmentTables {
 
   private read({ entry, firstLog }: Segment): ChunkTable {
     const where = `chunk table at ${entry.place}`;
-    if (entry.lengthBytes === 0 || entry.lengthBytes > MAX_TABLE_BYTES)
-      throw corrupt(`${where}: has ${entry.lengthBytes} bytes`, entry.place);
+    if (entry.lengthBytes > MAX_TABLE_BYTES) throw corrupt(`${where}: has ${entry.lengthBytes} bytes`, entry.place);
     const bytes = new Uint8Array(entry.lengthBytes);
     if (this.storage.read(bytes, entry.place) < bytes.length)
       throw corrupt(`${where}: lies beyond the end of the file`, entry.place);

@@ -2,10 +2,10 @@ import { checksum } from '../format/checksum.ts';
 import {
   type Chunk,
   type ChunkTable,
-  chunkBlocksOf,
   encodeChunkTable,
   encodeSegmentEntry,
   type LogRange,
+  lostSegment,
   presentCount,
   type SegmentEntry,
   segmentBlocksOf,
@@ -265,30 +265,7 @@ export class LogWriter {
 
   /** Enters log blocks `[start, end)`, which no segment holds any more, as lost. */
   giveUp(start: number, end: number): void {
-    const { storage, space, index, blockBytes } = this.parts;
-    const chunkBlocks = chunkBlocksOf(blockBytes);
-    for (let firstLog = start; firstLog < end; ) {
-      const blockCount = Math.min(end - firstLog, segmentBlocksOf(blockBytes));
-      const encoded = encodeChunkTable({
-        firstLog,
-        blockCount,
-        bornVersion: 0,
-        runs: [],
-        chunks: Array.from({ length: Math.ceil(blockCount / chunkBlocks) }, () => undefined),
-        lost: [{ start: firstLog, end: firstLog + blockCount }],
-      });
-      const place = space.allocate(encoded.length, 'lasting');
-      storage.write(encoded, place);
-      const entry = {
-        blockCount,
-        place,
-        lengthBytes: encoded.length,
-        checksum: checksum(encoded),
-        deadBlocks: 0,
-      };
-      putRecord(index, numberKey(firstLog), encodeSegmentEntry(entry));
-      firstLog += blockCount;
-    }
+    putRecord(this.parts.index, numberKey(start), encodeSegmentEntry(lostSegment(end - start)));
   }
 
   /** Gives up a whole segment. */

@@ -192,7 +192,7 @@ export class Space {
 
   /** `[place, place + lengthBytes)` is not needed by what is being published. */
   release(place: number, lengthBytes: number): void {
-    this.released.push({ start: place, end: place + lengthBytes });
+    if (lengthBytes > 0) this.released.push({ start: place, end: place + lengthBytes });
   }
 
   /** Ends the transaction that publishes `generation`: returns what the header has to say. */

@@ -13,6 +13,7 @@ import {
   isHeld,
   isPresent,
   type LogRange,
+  lostSegment,
   presentBefore,
   presentCount,
   type SegmentEntry,
@@ -277,9 +278,9 @@ describe('present blocks', () => {
 describe('segment entry', () => {
   const entries: fc.Arbitrary<SegmentEntry> = fc
     .record({
-      blockCount: counts().map((value) => Math.max(1, value)),
+      blockCount: counts(2 ** 48).map((value) => Math.max(1, value)),
       place: counts(),
-      lengthBytes: counts(),
+      lengthBytes: counts().map((value) => Math.max(1, value)),
       checksum: checksums,
       dead: counts(),
     })
@@ -291,6 +292,15 @@ describe('segment entry', () => {
         expect(decodeSegmentEntry(encodeSegmentEntry(entry))).toEqual(entry);
       }),
     );
+  });
+
+  it('of a segment that is lost as a whole comes back, and has neither place nor checksum', () => {
+    const entry = lostSegment(2 ** 40);
+    expect(decodeSegmentEntry(encodeSegmentEntry(entry))).toEqual(entry);
+    for (const change of [{ place: 1 }, { checksum: 1 }, { deadBlocks: 1 }])
+      expect(decodeHostile(() => decodeSegmentEntry(encodeSegmentEntry({ ...entry, ...change })))).toEqual({
+        code: 'corrupt',
+      });
   });
 
   it('changed anywhere is refused, or another entry', () => {
