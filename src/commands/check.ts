@@ -34,7 +34,8 @@ export const definition: CommandDefinition = {
     'A repair writes new records behind everything that is there and makes them true at once: a power cut leaves the image as it ' +
       'was. It leaves out what can not be read, marks what that held as lost, so that reading it is an error and never zeros, lists ' +
       'free space anew and mends a damaged header from the other one. The statuses are those of what remains.',
-    '--wait has a meaning only with --repair.',
+    'A damaged header alone is no error, because the other one says the same: it is told, and the next command that writes mends it.',
+    '--wait and --no-sync have a meaning only with --repair.',
   ],
   statuses: [
     { status: 0, meaning: 'no errors and no leaks' },
@@ -88,7 +89,9 @@ async function printText({ args, output }: CommandContext, report: CheckReport):
     await output.message(`${formatSize(report.leakedBytes)} are leaked; 'vsimg gc' gives them back`);
   if (report.errorCount > 0)
     await output.message(paint.bad(`${plural(report.errorCount, 'error')} found on the image.`));
-  else if (report.lost.length === 0 && report.leakedBytes === 0)
+  if (report.lost.length > 0)
+    await output.message(paint.bad(`${plural(report.lost.length, 'range')} of the disk can not be read.`));
+  else if (report.errorCount === 0 && report.leakedBytes === 0)
     await output.message(paint.good('No errors were found on the image.'));
   const parts = [
     plural(report.versionsChecked, 'version'),
@@ -135,7 +138,7 @@ function describe(path: string, info: ImageInfo, { report, repaired }: Result): 
     filename: path,
     format: 'vsi',
     'check-errors': report.diskError === null ? 0 : 1,
-    corruptions: report.errorCount,
+    corruptions: report.errorCount + report.lost.length,
     leaks: Math.ceil(report.leakedBytes / info.blockSizeBytes),
     'image-end-offset': info.space.fileBytes,
     ...(repaired === undefined ? {} : { repaired: [...repaired.actions] }),

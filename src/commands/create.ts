@@ -22,7 +22,7 @@ export const definition: CommandDefinition = {
       description: 'smallest unit of change, a power of two from 512 to 64k (default: 4k)',
     },
     { name: 'compression', value: 'CODEC', description: "'none', 'zstd' or 'zstd:LEVEL' (default: zstd:2)" },
-    { name: 'force', description: 'replace a file of that name' },
+    { short: 'f', name: 'force', description: 'replace a file of that name' },
     SYNC_OPTION,
   ],
   access: 'neither',

@@ -35,6 +35,7 @@ export const definition: CommandDefinition = {
     "Each line is an offset and a length in bytes, and what B has there: 'data', 'zero' (A has data there and B reads as " +
       "zeros) or 'hole' (only one of them reaches so far, and B has no data there).",
     'Ranges are found by comparing maps, not data: a block that was rewritten with other data and then with its old data may be shown.',
+    "A range that a repair gave up in the map of either side differs from everything, as 'data': nobody knows what it held.",
     'With -q nothing is printed in text format.',
   ],
   statuses: [{ status: EXIT_STATUS.differs, meaning: 'there are differences and --exit-code is given' }],

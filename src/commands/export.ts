@@ -17,7 +17,7 @@ export const definition: CommandDefinition = {
   ],
   options: [
     REVISION_OPTION,
-    { name: 'force', description: 'replace DST if it is a file that exists' },
+    { short: 'f', name: 'force', description: 'replace DST if it is a file that exists' },
     IGNORE_ERRORS_OPTION,
     SYNC_OPTION,
   ],

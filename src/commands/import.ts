@@ -52,7 +52,9 @@ export const definition: CommandDefinition = {
   details: [
     'Holes of SRC are skipped without reading them, and blocks equal to those of the head are not stored again. SRC may be ' +
       'larger or smaller than the version before: every version has its own size.',
-    'The image changes when all of SRC has been read, or not at all.',
+    'The image changes when all of SRC has been read, or not at all. What an import that was killed or ran out of space leaves ' +
+      "behind the end of the file is taken by the next command that writes, or given back by 'vsimg gc'.",
+    'Data that the image has already is compared with it, and stored anew where that can not be read any more.',
   ],
   statuses: [
     { status: EXIT_STATUS.exists, meaning: 'the tag exists already' },

@@ -25,7 +25,7 @@ export const definition: CommandDefinition = {
     { command: 'vsimg info disk.vsi --json | jq \'."virtual-size"\'', explanation: 'size of the disk in bytes' },
   ],
   details: [
-    "The JSON document has qemu-img's names where it has one; 'dirty-flag' tells of uncommitted changes, 'cluster-size' is the block " +
+    "The JSON document has qemu-img's names where it has one; 'dirty-flag' tells of uncommitted changes (null: damage hides them), 'cluster-size' is the block " +
       "size, and all else is under 'format-specific'. It works beside a writer.",
     "Of each entry in 'snapshots', 'id' and 'name' can be used as REV. 'corrupt' is true for a file that was cut short; all other " +
       "damage is for 'vsimg check' to find.",
@@ -94,7 +94,7 @@ function describe({ path, info, versions }: View): JsonObject {
         'chunk-size': info.chunkSizeBytes,
         compression: formatCompression(info.compression),
         generation: info.generation,
-        corrupt: info.space.missingBytes > 0,
+        corrupt: info.space.missingBytes > 0 || info.head.dirty === null,
         'version-count': info.versionCount,
         head: describeHead(info.head),
         space: {
@@ -170,6 +170,6 @@ function textLines({ path, info, versions }: View, columns: number): string[] {
 
 function headText(head: HeadInfo): string {
   const where = head.version === null ? 'no version yet' : `version ${head.version}`;
-  const changes = head.dirty ? ', uncommitted changes' : '';
+  const changes = head.dirty === null ? ', the working state is damaged' : head.dirty ? ', uncommitted changes' : '';
   return `${head.branch ?? 'detached'}, ${where}${changes}`;
 }

@@ -79,7 +79,18 @@ export function readSlots(a: Uint8Array, b: Uint8Array, name: string, options: R
     const looksRight = [a, b].some(
       (slot) => slot.length >= MAGIC.length && MAGIC.every((byte, index) => slot[index] === byte),
     );
-    if (looksRight) throw corrupt(`${name}: both headers are damaged`, 0);
+    if (looksRight) {
+      throw new VsimgError('corrupt', `${name}: both headers are damaged`, {
+        hint: 'without one nothing can be found in it: use a copy of the file',
+        hostOffset: 0,
+      });
+    }
+    if (a.length === 0) {
+      throw new VsimgError('corrupt', `${name}: is not a vsimg container: it is empty`, {
+        hint: 'remove it, and make a new one',
+        hostOffset: 0,
+      });
+    }
     throw new VsimgError('corrupt', `${name}: is not a vsimg container`, {
       hint: "make one with 'vsimg create' or 'vsimg import'",
       hostOffset: 0,
@@ -91,7 +102,8 @@ export function readSlots(a: Uint8Array, b: Uint8Array, name: string, options: R
   try {
     header = decodeHeader(newest.headerBytes, `${name}: header`);
   } catch (error) {
-    if (options.orOlder !== true || other === undefined) throw error;
+    const isMalformed = error instanceof VsimgError && error.code === 'corrupt';
+    if (options.orOlder !== true || other === undefined || !isMalformed) throw error;
     header = decodeHeader(other.headerBytes, `${name}: header`);
     return { generation: other.generation, header, staleSlot: newest === slotA ? 'a' : 'b' };
   }

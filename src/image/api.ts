@@ -49,8 +49,8 @@ export interface HeadInfo {
   readonly branch: string | null;
   /** Version the working state was made from, or null before the first commit. */
   readonly version: number | null;
-  /** True if the working state differs from that version. */
-  readonly dirty: boolean;
+  /** True if the working state differs from that version; null if damage keeps that from being told. */
+  readonly dirty: boolean | null;
   readonly workingSizeBytes: number;
 }
 

@@ -58,16 +58,24 @@ export function checkOut(container: Container, plan: CheckoutPlan): void {
 function dropWorking(container: Container): void {
   const { map, log, space, pages, sharedGeneration } = container;
   const { youngMark } = log.state;
-  map.tree.clear({
-    olderThan: sharedGeneration,
-    onLeaf: (leaf) => {
-      for (let index = 0; index < extentCount(leaf); index++) {
-        if (extentKind(leaf, index) !== EXTENT_KIND.data) continue;
-        const start = extentLog(leaf, index);
-        if (start + extentLength(leaf, index) > youngMark) log.noteDead(start, extentLength(leaf, index));
-      }
-    },
-  });
+  const clear = (): void =>
+    map.tree.clear({
+      olderThan: sharedGeneration,
+      onLeaf: (leaf) => {
+        for (let index = 0; index < extentCount(leaf); index++) {
+          if (extentKind(leaf, index) !== EXTENT_KIND.data) continue;
+          const start = extentLog(leaf, index);
+          if (start + extentLength(leaf, index) > youngMark) log.noteDead(start, extentLength(leaf, index));
+        }
+      },
+    });
+  try {
+    clear();
+  } catch (error) {
+    if (!(error instanceof VsimgError) || error.code !== 'corrupt') throw error;
+    // A damaged working state can be dropped too: what it has that can not be found is for gc.
+    container.unreclaimed++;
+  }
   for (const { ref, birth } of map.tree.takeReleased()) {
     if (birth <= sharedGeneration) continue;
     pages.forget(ref.place);

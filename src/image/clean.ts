@@ -41,7 +41,8 @@ export async function cleanYoung(container: Container): Promise<void> {
 async function moveLiveBlocks(container: Container, segment: Segment): Promise<void> {
   const { map, log, blockBytes, tables } = container;
   let first = segment.firstLog;
-  for (const run of tables.table(segment).runs) {
+  const table = unlessCorrupt(() => tables.table(segment));
+  for (const run of table?.runs ?? []) {
     const last = first + run.length;
     const live = [...map.extents(run.start, run.start + run.length)].filter(
       // The blocks of a run stand in the log as they stand in the disk, unless they were overwritten.

@@ -86,7 +86,10 @@ function checkSpace(
   const listedBytes = unusedSpace(container.header.space);
   const size = container.storage.size();
   if (container.missingBytes > 0)
-    add({ message: `the file was cut: ${container.missingBytes} bytes are missing at its end`, hostOffset: size });
+    add({
+      message: `the file was cut: ${container.missingBytes} of its bytes are missing at the end`,
+      hostOffset: size,
+    });
   // Touching the totals joins the ranges and finds those that overlap.
   const unusedBytes = survey.unused.totalBytes;
   survey.used.totalBytes;

@@ -67,8 +67,10 @@ export class Container {
   readonly versions: VersionTable;
   readonly refs: Refs;
   readonly map: ExtentMap;
-  /** As published last. */
+  /** As published last; for a repair, as it is to be. */
   header: Header;
+  /** What the slots hold. */
+  private stored: Header;
   generation: number;
   /** The working state beside its map. */
   workingSizeBytes: number;
@@ -81,13 +83,14 @@ export class Container {
   private isSlotPending = false;
   /** End of the file in the generation before, which the second slot may still hold after a cut. */
   private formerEnd = 0;
-  /** As it was found; null when both slots are current. */
-  readonly damagedSlot: 'first' | 'second' | null;
+  /** Null when both slots are current. */
+  damagedSlot: 'first' | 'second' | null;
   private staleSlot: Slots['staleSlot'];
 
-  private constructor(storage: Storage, slots: Slots, options: ContainerOptions) {
+  private constructor(storage: Storage, slots: Slots, options: ContainerOptions, stored = slots.header) {
     const { header } = slots;
     this.storage = storage;
+    this.stored = stored;
     this.options = options;
     this.header = header;
     this.generation = slots.generation;
@@ -188,7 +191,7 @@ export class Container {
   /** The same container as if its header said this; for a repair, whose publication makes it true. */
   withHeader(header: Header): Container {
     const { generation, staleSlot } = this;
-    return new Container(this.storage, { generation, header, staleSlot }, this.options);
+    return new Container(this.storage, { generation, header, staleSlot }, this.options, this.stored);
   }
 
   /** Bytes that the file lacks. */
@@ -204,7 +207,7 @@ export class Container {
     if (this.missingBytes > 0) {
       throw new VsimgError(
         'corrupt',
-        `${this.storage.name}: the file was cut: ${this.missingBytes} bytes are missing at its end`,
+        `${this.storage.name}: the file was cut: ${this.missingBytes} of its bytes are missing at the end`,
         {
           hint: "get the whole file again, or save what is left with 'vsimg check --repair'",
           hostOffset: this.storage.size(),
@@ -231,6 +234,11 @@ export class Container {
   /** True if the published header is no longer the newest on the storage. */
   isStale(): boolean {
     return readBothSlots(this.storage).generation !== this.generation;
+  }
+
+  /** True if something was changed since the last publication. */
+  get isChanged(): boolean {
+    return this.begun;
   }
 
   /** To be called before anything is changed. */
@@ -304,10 +312,11 @@ export class Container {
     if (this.staleSlot !== undefined) {
       // The one good slot must never be the one that is written next.
       this.storage.write(
-        encodeSlot(this.generation, this.header),
+        encodeSlot(this.generation, this.stored),
         this.staleSlot === 'a' ? SLOT_A_OFFSET : SLOT_B_OFFSET,
       );
       this.staleSlot = undefined;
+      this.damagedSlot = null;
     }
     // A file that is shorter than its header says was cut by somebody else.
     if (this.storage.size() < header.space.end) this.storage.truncate(header.space.end);
@@ -318,6 +327,7 @@ export class Container {
     this.isSlotPending = true;
     this.formerEnd = this.header.space.end;
     this.header = header;
+    this.stored = header;
     this.generation = generation;
     this.sharedGeneration = header.working.sharedGeneration;
     this.log.bornVersion = header.nextVersion;

@@ -1,3 +1,4 @@
+import { VsimgError } from '../errors.ts';
 import { CHUNK_BYTES, FORMAT_VERSION, RECORDS_OFFSET, SLOT_BYTES } from '../format/layout.ts';
 import { unusedSpace } from '../space/space.ts';
 import type { RefKind } from '../versions/refs.ts';
@@ -39,7 +40,18 @@ export function describeImage(container: Container): ImageInfo {
 
 export function describeHead(container: Container): HeadInfo {
   const { head, workingSizeBytes } = container;
-  return { branch: head.branch, version: head.version, dirty: isDirty(container), workingSizeBytes };
+  return { branch: head.branch, version: head.version, dirty: dirtyUnlessDamaged(container), workingSizeBytes };
+}
+
+/** A list of versions must not fail because of a damaged working state. */
+function dirtyUnlessDamaged(container: Container): boolean | null {
+  try {
+    return isDirty(container);
+  } catch (error) {
+    // What only seems to be damage beside a writer is for the caller to look at again.
+    if (!(error instanceof VsimgError) || error.code !== 'corrupt' || container.isStale()) throw error;
+    return null;
+  }
 }
 
 /** `next` is the number of the next version in time order, if it is known already. */

@@ -93,19 +93,23 @@ export async function createImageFile<T>(
 
 /** A container that is replaced must not have a writer at work. */
 async function lockExisting(path: string, locking: 'on' | 'off'): Promise<FileStorage | undefined> {
-  let storage: FileStorage;
-  try {
-    storage = FileStorage.open(path, { mode: 'write', locking });
-  } catch (error) {
-    if (error instanceof VsimgError && error.code === 'not-found') return undefined;
-    throw error;
-  }
-  try {
-    await lockForWriting(storage, Date.now());
-    return storage;
-  } catch (error) {
+  for (;;) {
+    let storage: FileStorage;
+    try {
+      storage = FileStorage.open(path, { mode: 'write', locking });
+    } catch (error) {
+      if (error instanceof VsimgError && error.code === 'not-found') return undefined;
+      throw error;
+    }
+    try {
+      await lockForWriting(storage, Date.now());
+      // What has the name by now may have a writer of its own.
+      if (storage.isCurrent()) return storage;
+    } catch (error) {
+      storage.close();
+      throw error;
+    }
     storage.close();
-    throw error;
   }
 }
 

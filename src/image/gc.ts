@@ -146,6 +146,8 @@ function planChunk(survey: Survey, chunk: Chunk | undefined, firstLog: number): 
   let count = 0;
   for (const range of survey.live.within(firstLog, firstLog + chunk.blockCount)) {
     for (let block = range.start - firstLog; block < range.end - firstLog; block++) {
+      // What was lost is not here, although maps refer to it.
+      if (!isPresent(chunk, block)) continue;
       live[block >>> 3] = (live[block >>> 3] as number) | (1 << (block & 7));
       count++;
     }

@@ -26,6 +26,7 @@ import { describeHead, describeImage, describeVersion } from './describe.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
 import { type LookSource, Looks } from './looks.ts';
+import { Queue } from './queue.ts';
 import { repairContainer } from './repair.ts';
 import { salvagePieces } from './salvage.ts';
 import {
@@ -49,6 +50,8 @@ const VERSIONS_A_LOOK = 16;
  */
 export class Image {
   private readonly looks: Looks;
+  /** A change reads and changes step by step: two at a time would see each other's halves. */
+  private readonly changes = new Queue();
   /** Why a change stopped half-way; then this image takes no more of them. */
   private spoiled: unknown;
 
@@ -188,7 +191,7 @@ export class Image {
   }
 
   /**
-   * Every change goes through here, after the checks that may refuse it: what a change leaves behind that fails
+   * Every change goes through here, alone and after the checks that may refuse it: what a change leaves behind that fails
    * half-way must never be published, not even by a later change that goes well.
    */
   private async change<T>(action: () => Promise<T>): Promise<T> {
@@ -211,38 +214,46 @@ export class Image {
    * Errors: 'refused' beyond the end of the disk. After any error that comes later, of this or another method that
    * changes, every change is 'refused' until the image is opened again.
    */
-  async write(guestOffset: number, bytes: Uint8Array): Promise<WriteReport> {
-    checkRange(guestOffset, guestOffset + bytes.length, this.container.workingSizeBytes);
-    return this.change(() => writeBytes(this.container, guestOffset, bytes));
+  write(guestOffset: number, bytes: Uint8Array): Promise<WriteReport> {
+    return this.changes.run(async () => {
+      checkRange(guestOffset, guestOffset + bytes.length, this.container.workingSizeBytes);
+      return this.change(() => writeBytes(this.container, guestOffset, bytes));
+    });
   }
 
   /** `[guestOffset, guestOffset + lengthBytes)` reads as zeros from now on and holds no data. Errors: as `write`. */
-  async zero(guestOffset: number, lengthBytes: number): Promise<WriteReport> {
-    checkRange(guestOffset, guestOffset + lengthBytes, this.container.workingSizeBytes);
-    return this.change(() => zeroBytes(this.container, guestOffset, lengthBytes));
+  zero(guestOffset: number, lengthBytes: number): Promise<WriteReport> {
+    return this.changes.run(async () => {
+      checkRange(guestOffset, guestOffset + lengthBytes, this.container.workingSizeBytes);
+      return this.change(() => zeroBytes(this.container, guestOffset, lengthBytes));
+    });
   }
 
   /** Makes the working state durable. Commit, checkout, tags, branches, delete and gc publish by themselves. */
   publish(): Promise<void> {
-    return this.change(() => this.container.publish());
+    return this.changes.run(() => this.change(() => this.container.publish()));
   }
 
   /** Errors: 'refused' when nothing changed, 'usage' for a bad message or tag, 'exists' for a taken tag. */
-  async commit(options: CommitOptions): Promise<VersionInfo> {
-    checkCommit(this.container, options);
-    return this.version(await this.change(() => commitWorking(this.container, options)));
+  commit(options: CommitOptions): Promise<VersionInfo> {
+    return this.changes.run(async () => {
+      checkCommit(this.container, options);
+      return this.version(await this.change(() => commitWorking(this.container, options)));
+    });
   }
 
   /** Errors: 'refused' when uncommitted changes would be lost. */
-  async checkout(rev: string, options: { readonly branch?: string; readonly force?: boolean }): Promise<HeadInfo> {
-    const number = this.resolve(rev);
-    const plan = planCheckout(this.container, rev, number, options.branch);
-    if (options.force !== true) refuseDirty(this.container, `checking out version ${number}`);
-    await this.change(() => {
-      checkOut(this.container, plan);
-      return this.container.publish();
+  checkout(rev: string, options: { readonly branch?: string; readonly force?: boolean }): Promise<HeadInfo> {
+    return this.changes.run(async () => {
+      const number = this.resolve(rev);
+      const plan = planCheckout(this.container, rev, number, options.branch);
+      if (options.force !== true) refuseDirty(this.container, `checking out version ${number}`);
+      await this.change(() => {
+        checkOut(this.container, plan);
+        return this.container.publish();
+      });
+      return describeHead(this.container);
     });
-    return describeHead(this.container);
   }
 
   /** Ranges that differ, ascending. */
@@ -263,29 +274,31 @@ export class Image {
     return this.setRef(name, rev, 'branch', options);
   }
 
-  private async setRef(name: string, rev: string, kind: RefKind, options: { readonly force?: boolean }): Promise<Ref> {
-    checkRefName(name);
-    const { refs, head } = this.container;
-    const version = this.resolve(rev);
-    const taken = refs.get(name);
-    if (taken !== undefined && (options.force !== true || taken.kind !== kind)) {
-      throw new VsimgError('exists', `${taken.kind} '${name}' exists already, at version ${taken.version}`, {
-        hint: taken.kind === kind ? 'give --force to move it' : 'choose another name: names are unique',
+  private setRef(name: string, rev: string, kind: RefKind, options: { readonly force?: boolean }): Promise<Ref> {
+    return this.changes.run(async () => {
+      checkRefName(name);
+      const { refs, head } = this.container;
+      const version = this.resolve(rev);
+      const taken = refs.get(name);
+      if (taken !== undefined && (options.force !== true || taken.kind !== kind)) {
+        throw new VsimgError('exists', `${taken.kind} '${name}' exists already, at version ${taken.version}`, {
+          hint: taken.kind === kind ? 'give --force to move it' : 'choose another name: names are unique',
+        });
+      }
+      if (kind === 'branch' && head.branch === name && head.version !== version) {
+        throw new VsimgError(
+          'refused',
+          `branch '${name}' is checked out: moving it would leave the working state behind`,
+          { hint: 'check out another branch first' },
+        );
+      }
+      await this.change(() => {
+        this.container.begin();
+        refs.set({ name, kind, version });
+        return this.container.publish();
       });
-    }
-    if (kind === 'branch' && head.branch === name && head.version !== version) {
-      throw new VsimgError(
-        'refused',
-        `branch '${name}' is checked out: moving it would leave the working state behind`,
-        { hint: 'check out another branch first' },
-      );
-    }
-    await this.change(() => {
-      this.container.begin();
-      refs.set({ name, kind, version });
-      return this.container.publish();
+      return { name, kind, version };
     });
-    return { name, kind, version };
   }
 
   /** Errors: 'not-found', 'refused' for the branch that is checked out. */
@@ -295,15 +308,17 @@ export class Image {
   }
 
   /** The same for several, all or none. */
-  async deleteRefs(names: readonly string[], kind: RefKind): Promise<Ref[]> {
-    const doomed = [...new Set(names)].map((name) => this.deletableRef(name, kind));
-    const { refs } = this.container;
-    await this.change(() => {
-      this.container.begin();
-      for (const ref of doomed) refs.remove(ref);
-      return this.container.publish();
+  deleteRefs(names: readonly string[], kind: RefKind): Promise<Ref[]> {
+    return this.changes.run(async () => {
+      const doomed = [...new Set(names)].map((name) => this.deletableRef(name, kind));
+      const { refs } = this.container;
+      await this.change(() => {
+        this.container.begin();
+        for (const ref of doomed) refs.remove(ref);
+        return this.container.publish();
+      });
+      return doomed;
     });
-    return doomed;
   }
 
   private deletableRef(name: string, kind: RefKind): Ref {
@@ -320,21 +335,25 @@ export class Image {
   }
 
   /** Removes versions; their tags go with them. Errors: 'refused' for the version checked out and for one that a branch names. */
-  async deleteVersions(revs: readonly string[]): Promise<VersionInfo[]> {
-    const numbers = [...new Set(revs.map((rev) => this.resolve(rev)))];
-    const deleted = numbers.map((number) => this.version(number));
-    checkDeletion(this.container, numbers);
-    await this.change(() => {
-      deleteVersions(this.container, numbers);
-      return this.container.publish();
+  deleteVersions(revs: readonly string[]): Promise<VersionInfo[]> {
+    return this.changes.run(async () => {
+      const numbers = [...new Set(revs.map((rev) => this.resolve(rev)))];
+      const deleted = numbers.map((number) => this.version(number));
+      checkDeletion(this.container, numbers);
+      await this.change(() => {
+        deleteVersions(this.container, numbers);
+        return this.container.publish();
+      });
+      return deleted;
     });
-    return deleted;
   }
 
-  async gc(options: GcOptions = {}): Promise<GcReport> {
-    await this.publish();
-    if (options.dryRun === true) return collectGarbage(this.container, options);
-    return this.change(() => collectGarbage(this.container, options));
+  gc(options: GcOptions = {}): Promise<GcReport> {
+    return this.changes.run(async () => {
+      await this.change(() => this.container.publish());
+      if (options.dryRun === true) return collectGarbage(this.container, options);
+      return this.change(() => collectGarbage(this.container, options));
+    });
   }
 
   /** Reports what is wrong; throws only when the container can not be looked at at all. */
@@ -347,20 +366,30 @@ export class Image {
    * any more gives an error from then on, and is listed by `check`. Errors: 'io' when the disk itself fails,
    * 'corrupt' when nothing can be written safely; the container is untouched then.
    */
-  async repair(options: { readonly onProgress?: OnProgress } = {}): Promise<RepairReport> {
-    const { container, report } = await this.change(() => repairContainer(this.container, options));
-    this.looks.replace(container);
-    return report;
+  repair(options: { readonly onProgress?: OnProgress } = {}): Promise<RepairReport> {
+    return this.changes.run(async () => {
+      if (this.container.isChanged) {
+        throw new VsimgError('refused', `'${this.path}' has changes that are not published`, {
+          path: this.path,
+          hint: 'publish them, or open it again',
+        });
+      }
+      const { container, report } = await this.change(() => repairContainer(this.container, options));
+      this.looks.replace(container);
+      return report;
+    });
   }
 
   /** Makes the working state equal to `source`, its size too, and commits it. Errors: 'refused' for uncommitted changes. */
-  async importFrom(
+  importFrom(
     source: DataSource,
     options: ImportOptions,
   ): Promise<{ readonly version: VersionInfo; readonly report: WriteReport }> {
-    checkImport(this.container, options);
-    const { number, report } = await this.change(() => importSource(this.container, source, options));
-    return { version: this.version(number), report };
+    return this.changes.run(async () => {
+      checkImport(this.container, options);
+      const { number, report } = await this.change(() => importSource(this.container, source, options));
+      return { version: this.version(number), report };
+    });
   }
 
   exportTo(rev: string | null, target: DataTarget, options: ExportOptions = {}): Promise<ExportReport> {

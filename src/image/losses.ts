@@ -42,9 +42,11 @@ export function findLosses(container: Container, versions: readonly NumberedVers
   const search = new LossSearch(container, unreadable);
   const found = new Map<string, { start: number; end: number; versions: [number, number][]; working: boolean }>();
   let isComplete = true;
-  const note = (owner: number | null, ranges: readonly { start: number; end: number }[]): void => {
+  const note = (owner: number | null, sizeBytes: number, ranges: readonly { start: number; end: number }[]): void => {
     if (ranges.length === MAX_PER_STATE) isComplete = false;
-    for (const { start, end } of ranges) {
+    for (const range of ranges) {
+      const start = range.start * blockBytes;
+      const end = Math.min(range.end * blockBytes, sizeBytes);
       const name = `${start} ${end}`;
       let entry = found.get(name);
       if (entry === undefined) {
@@ -60,11 +62,11 @@ export function findLosses(container: Container, versions: readonly NumberedVers
     }
   };
   for (const { number, map: root, sizeBytes } of versions)
-    note(number, search.of(new ExtentMap(container.pages, root), sizeBytes));
-  note(null, search.of(map, workingSizeBytes));
+    note(number, sizeBytes, search.of(new ExtentMap(container.pages, root), sizeBytes));
+  note(null, workingSizeBytes, search.of(map, workingSizeBytes));
   const ranges = [...found.values()].map(({ start, end, versions, working }) => ({
-    guestOffset: start * blockBytes,
-    lengthBytes: (end - start) * blockBytes,
+    guestOffset: start,
+    lengthBytes: end - start,
     versions,
     working,
   }));

@@ -53,10 +53,11 @@ export async function repairContainer(
   if (survey.used.overlap !== undefined)
     throw corrupt(`${name}: two records overlap at ${survey.used.overlap.start}, so nothing can be written safely`);
   const isLeaking = unlistedBytes > 0 && container.unreclaimed === 0;
-  if (container.damagedSlot !== null)
-    actions.push(`the ${container.damagedSlot} header was damaged or out of date: written again from the other one`);
+  const { damagedSlot } = container;
+  if (damagedSlot !== null)
+    actions.push(`the ${damagedSlot} header was damaged or out of date: written again from the other one`);
   if (findings.count === 0 && !isLeaking) {
-    if (container.damagedSlot !== null) {
+    if (damagedSlot !== null) {
       container.begin();
       await container.publish();
     }
@@ -91,7 +92,8 @@ function planHeader(container: Container, { damaged, survey, segments, versions 
     ...header,
     nextVersion: Math.max(header.nextVersion, ...versions.slice(-1).map(({ number }) => number + 1)),
     versionCount: versions.length,
-    // Until free space is listed again, there is some that nothing lists.
+    // Until free space is listed again, there is some that nothing lists; and later pages that only the working
+    // state had, which count as shared.
     unreclaimed: 1,
     // Every page counts as shared and every block as belonging to a version: only gc gives them back.
     working: { ...header.working, sharedGeneration: generation },
@@ -218,7 +220,6 @@ async function rebuildSpace(next: Container, leakedBytes: number): Promise<strin
   const garbage = unlessCorrupt(() => findGarbage(next, surveyContainer(next)));
   if (garbage === undefined) return 'free space could not be listed anew: something else is wrong still';
   next.begin();
-  next.unreclaimed = 0;
   for (const { start, end } of garbage) next.space.release(start, end - start);
   await next.publish();
   return `free space was listed anew${leakedBytes > 0 ? `; ${leakedBytes} leaked bytes came back` : ''}`;

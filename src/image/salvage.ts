@@ -31,6 +31,7 @@ export function* salvagePieces(
   { start, end, onUnreadable }: SalvageOptions,
 ): Generator<Piece> {
   checkRange(start, end, view.sizeBytes);
+  if (start === end) return;
   const { blockBytes } = container;
   let failed: { start: number; end: number; message: string } | undefined;
   const tell = (): void => {

@@ -52,7 +52,7 @@ function readRun(container: Container, run: Run, into: Uint8Array): void {
       `${container.storage.name}: bytes ${guestOffset} to ${guestOffset + into.length} of the disk were lost and never written again`,
       {
         guestOffset,
-        hint: 'read another version, or write them again',
+        hint: 'read another version, or write whole blocks there again',
       },
     );
   }
@@ -79,17 +79,37 @@ export function readLog(container: Container, log: number, into: Uint8Array, gue
     }
   } catch (error) {
     if (!(error instanceof VsimgError) || error.code !== 'corrupt' || error.guestOffset !== undefined) throw error;
-    const guestOffset = guestBlock * blockBytes;
-    throw new VsimgError(
-      'corrupt',
-      `${container.storage.name}: bytes ${guestOffset} to ${guestOffset + into.length} of the disk are unreadable: ${error.message}`,
-      {
-        ...(error.hostOffset === undefined ? {} : { hostOffset: error.hostOffset }),
-        guestOffset,
-        hint: error.hint ?? "run 'vsimg check'",
-      },
-    );
+    throw unreadable(container, { log, guestBlock, blockCount: into.length / blockBytes }, error);
   }
+}
+
+interface LogRun {
+  readonly log: number;
+  readonly guestBlock: number;
+  readonly blockCount: number;
+}
+
+/** The error for the first blocks of a run that can not be read, and no others. */
+function unreadable(container: Container, { log, guestBlock, blockCount }: LogRun, error: VsimgError): VsimgError {
+  const { blockBytes, reader } = container;
+  const block = new Uint8Array(blockBytes);
+  const isReadable = (at: number): boolean =>
+    container.log.inMemory(log + at) !== undefined ||
+    unlessCorrupt(() => reader.read(log + at, block) ?? true) === true;
+  let first = 0;
+  while (first < blockCount - 1 && isReadable(first)) first++;
+  let end = first + 1;
+  while (end < blockCount && !isReadable(end)) end++;
+  const guestOffset = (guestBlock + first) * blockBytes;
+  return new VsimgError(
+    'corrupt',
+    `${container.storage.name}: bytes ${guestOffset} to ${(guestBlock + end) * blockBytes} of the disk are unreadable: ${error.message}`,
+    {
+      ...(error.hostOffset === undefined ? {} : { hostOffset: error.hostOffset }),
+      guestOffset,
+      hint: error.hint ?? "run 'vsimg check'",
+    },
+  );
 }
 
 /** Data and holes of `[start, end)` in order; data in pieces of at most 1 MiB that are valid until the next is asked for. */

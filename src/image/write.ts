@@ -181,19 +181,53 @@ function planOverData(container: Container, run: Run, log: number, bytes: Uint8A
     }
     const stop = at + count;
     try {
-      for (const part of container.reader.parts(log + at, count)) {
-        if (isSameChunk(part, bytes.subarray(at * blockBytes, (at + part.count) * blockBytes), blockBytes)) {
-          actions.fill(KEEP, at, at + part.count);
-        } else {
-          compareBlocks(container, run.start + at, log + at, bytes, actions, { from: at, to: at + part.count });
-        }
-        at += part.count;
+      for (const part of container.reader.partsAndLost(log + at, count)) {
+        const range = { from: at, to: at + ('lost' in part ? part.lost : part.count) };
+        if ('lost' in part) fresh(range.from, range.to);
+        else planOverPart(container, part, { guestBlock: run.start + at, log: log + at, range, bytes, actions });
+        at = range.to;
       }
     } catch (error) {
-      // What can not be read any more is written anew, which heals it. (A whole chunk is compared by its hash and not read.)
+      // Where the table can not be read, nothing is known of what it says.
       if (!(error instanceof VsimgError) || error.code !== 'corrupt') throw error;
       fresh(at, stop);
       at = stop;
+    }
+  }
+}
+
+interface PartPlan {
+  readonly guestBlock: number;
+  readonly log: number;
+  /** In blocks of `bytes`. */
+  readonly range: { readonly from: number; readonly to: number };
+  readonly bytes: Uint8Array;
+  readonly actions: Uint8Array;
+}
+
+/** What can not be read any more is written anew, which heals it. */
+function planOverPart(container: Container, part: ChunkPart, plan: PartPlan): void {
+  const { blockBytes, reader } = container;
+  const { guestBlock, log, range, bytes, actions } = plan;
+  try {
+    if (isSameChunk(part, bytes.subarray(range.from * blockBytes, range.to * blockBytes), blockBytes)) {
+      // The hash tells what was stored, not whether it is still there.
+      reader.verify(part.chunk);
+      actions.fill(KEEP, range.from, range.to);
+    } else {
+      compareBlocks(container, guestBlock, log, bytes, actions, range);
+    }
+  } catch (error) {
+    if (!(error instanceof VsimgError) || error.code !== 'corrupt') throw error;
+    if (range.to - range.from === 1) {
+      actions[range.from] = isZero(blockOf(bytes, range.from, blockBytes)) ? CLEAR : STORE;
+      return;
+    }
+    for (let block = range.from; block < range.to; block++) {
+      const skipped = block - range.from;
+      const one = { ...part, first: part.first + skipped, count: 1 };
+      const at = { guestBlock: guestBlock + skipped, log: log + skipped, range: { from: block, to: block + 1 } };
+      planOverPart(container, one, { ...plan, ...at });
     }
   }
 }

@@ -55,8 +55,8 @@ export class LogReader {
   *parts(log: number, count: number): Generator<ChunkPart> {
     for (const part of this.partsAndLost(log, count)) {
       if ('lost' in part)
-        throw new VsimgError('corrupt', 'they were found damaged, and given up by a repair', {
-          hint: 'read another version, or write them again',
+        throw new VsimgError('corrupt', 'found damaged, and given up by a repair', {
+          hint: 'read another version, or write whole blocks there again',
         });
       yield part;
     }
@@ -168,6 +168,14 @@ export class LogReader {
       this.decodedBytes -= entry.raw.length;
     }
     return raw;
+  }
+
+  /** Reads a chunk and compares it with its checksums. Errors: 'corrupt'. */
+  verify(chunk: Chunk): void {
+    this.scratch ??= new Uint8Array(CHUNK_BYTES);
+    const stored = this.scratch.subarray(0, chunk.storedBytes);
+    if (chunk.codec === CODEC.raw) this.readRaw(chunk.place, stored, [chunk.checksums]);
+    else this.readStored(chunk, stored);
   }
 
   private decodeStored(chunk: Chunk): Uint8Array {

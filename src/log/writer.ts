@@ -1,3 +1,4 @@
+import { VsimgError } from '../errors.ts';
 import { checksum } from '../format/checksum.ts';
 import {
   type Chunk,
@@ -211,10 +212,22 @@ export class LogWriter {
       const segment = this.parts.tables.find(firstLog);
       const deadBlocks = segment.entry.deadBlocks + count;
       this.deadTotal += count;
-      if (deadBlocks >= segment.entry.blockCount) this.drop(segment);
-      else putRecord(this.parts.index, numberKey(firstLog), encodeSegmentEntry({ ...segment.entry, deadBlocks }));
+      const isDead = deadBlocks >= segment.entry.blockCount;
+      if (!isDead || !this.isDropped(segment))
+        putRecord(this.parts.index, numberKey(firstLog), encodeSegmentEntry({ ...segment.entry, deadBlocks }));
     }
     this.died.clear();
+  }
+
+  /** False for a segment whose table is damaged: nothing tells what space it took, and writing must go on. */
+  private isDropped(segment: Segment): boolean {
+    try {
+      this.drop(segment);
+      return true;
+    } catch (error) {
+      if (!(error instanceof VsimgError) || error.code !== 'corrupt') throw error;
+      return false;
+    }
   }
 
   /**

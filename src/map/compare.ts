@@ -112,6 +112,7 @@ function extentItem(leaf: Extents, index: number): Item {
 
 /** Where two maps differ, ascending. Pages that both hold are passed over unread, so the cost follows the difference. */
 export function* compareMaps(a: ExtentMap, b: ExtentMap): Generator<MapDifference> {
+  if (isSameInline(a.tree, b.tree)) return;
   const left = new MapCursor(a);
   const right = new MapCursor(b);
   for (;;) {
@@ -154,9 +155,17 @@ export function* compareMaps(a: ExtentMap, b: ExtentMap): Generator<MapDifferenc
   }
 }
 
-/** What was lost has no log block to compare. */
+/** Maps without a page of their own are the same if their bytes are, as pages are if their places are. */
+function isSameInline(a: ExtentMap['tree'], b: ExtentMap['tree']): boolean {
+  const [left, right] = [a.savedRoot, b.savedRoot];
+  if (a.isChanged || b.isChanged || !(left instanceof Uint8Array) || !(right instanceof Uint8Array)) return false;
+  return Buffer.compare(left, right) === 0;
+}
+
+/** Of what was lost nobody knows whether it was the same. */
 function isSameExtent(a: Extent | undefined, b: Extent | undefined): boolean {
-  return a !== undefined && b !== undefined && a.kind === b.kind && (a.kind === EXTENT_KIND.lost || a.log === b.log);
+  if (a === undefined || b === undefined) return false;
+  return a.kind === EXTENT_KIND.data && b.kind === EXTENT_KIND.data && a.log === b.log;
 }
 
 export function samePage(a: PageRef, b: PageRef): boolean {

@@ -15,7 +15,8 @@ const SUFFIX = /^\d+-[0-9a-f]{12}$/;
 
 /** What all locked temporary files for `name` begin with; the rest is as in `SUFFIX`. */
 function prefixFor(name: string): string {
-  return `.${name.slice(0, MAX_NAME_CHARACTERS)}.tmp-`;
+  // By code points: half a character is not a name that comes back from the file system.
+  return `.${[...name].slice(0, MAX_NAME_CHARACTERS).join('')}.tmp-`;
 }
 
 /** A name that nobody has, in the directory of `name`. Without a lock it is one that nobody takes for abandoned. */

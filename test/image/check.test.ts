@@ -212,9 +212,9 @@ describe('check', () => {
   it('finds that the file is shorter than its header says, also where nothing is lost; writers refuse it', async () => {
     const disk = await damageable();
     changeHeader(disk, (header) => ({ ...header, space: { ...header.space, end: header.space.end + 1000 } }));
-    expect((await findings(disk, {})).map(({ message }) => message).join()).toContain('1000 bytes are missing');
+    expect((await findings(disk, {})).map(({ message }) => message).join()).toContain('1000 of its bytes are missing');
     expect(openDisk(disk, { readOnly: true }).info().space.missingBytes).toBe(1000);
-    expect(() => openDisk(disk)).toThrow(/the file was cut: 1000 bytes are missing at its end/);
+    expect(() => openDisk(disk)).toThrow(/the file was cut: 1000 of its bytes are missing at the end/);
   });
 
   it('counts a leak', async () => {

@@ -168,7 +168,7 @@ export class ModelRun {
     const { dirty } = this.image.info().head;
     // Blocks that were changed and changed back are stored anew: the image may call that a change, never the reverse.
     if (differs) expect(dirty).toBe(true);
-    return dirty;
+    return dirty === true;
   }
 
   private pick(number: number): number | undefined {

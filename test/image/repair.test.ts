@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { Container } from '../../src/image/container.ts';
 import { Image } from '../../src/image/image.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
-import { newDoomedImage, noise, readRange } from '../support/image.ts';
+import { commit, expectBytes, newDoomedImage, noise, readRange } from '../support/image.ts';
 import { checkRepair, DAMAGES, damageable } from '../support/repair.ts';
 import { CountingStorage } from '../support/storages.ts';
 
@@ -38,4 +38,33 @@ it('of a container whose log is gone takes no longer for larger extents', async 
   expect(errors).toEqual([]);
   expect(lost).toHaveLength(32);
   await expect(readRange(damaged, null, 2 ** 30, 2 ** 30 + 512)).rejects.toMatchObject({ code: 'corrupt' });
+});
+
+it('is not undone by a collection that thins the chunks around what was lost', async () => {
+  const { image, disk } = newDoomedImage({ sizeBytes: 2 ** 20 });
+  const bytes = noise(2 ** 20, 1);
+  await image.write(0, bytes);
+  await commit(image);
+  image.close();
+  const place = Buffer.from(disk.bytes()).indexOf(bytes.subarray(3 * 4096, 4 * 4096));
+  disk.write(new Uint8Array(9), place + 100);
+  const repaired = new Image(Container.open(new MemoryStorage(disk), { damage: 'accept' }));
+  await repaired.repair();
+  for (const block of [0, 1, 2, 4, 5, 6]) await repaired.write(block * 4096, noise(4096, 100 + block));
+  await commit(repaired);
+  await repaired.deleteVersions(['1']);
+  await repaired.gc();
+  const { errors, lost } = await repaired.check({ data: true });
+  expect(errors).toEqual([]);
+  expect(lost).toEqual([{ guestOffset: 3 * 4096, lengthBytes: 4096, versions: [[2, 2]], working: true }]);
+  expectBytes(await readRange(repaired, '2', 7 * 4096, 2 ** 20), bytes.subarray(7 * 4096));
+});
+
+it('refuses to drop changes that are not published', async () => {
+  const { image } = newDoomedImage();
+  await image.write(0, noise(5000, 1));
+  await expect(image.repair()).rejects.toMatchObject({ code: 'refused' });
+  await image.publish();
+  expect(await image.repair()).toEqual({ actions: [] });
+  expectBytes(await readRange(image, null, 0, 5000), noise(5000, 1));
 });

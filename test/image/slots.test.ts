@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { VsimgError } from '../../src/errors.ts';
 import { SLOT_A_OFFSET, SLOT_B_OFFSET, SLOT_BYTES } from '../../src/format/layout.ts';
 import { encodeSlot, readSlots } from '../../src/format/slot.ts';
+import { Container } from '../../src/image/container.ts';
 import { type MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
 import {
   commit,
@@ -112,6 +113,19 @@ describe('slots', () => {
       }
     },
   );
+
+  it('of which the newer needs what this program lacks are not rolled back by a repair; one that makes no sense is', async () => {
+    const { disk } = await threeVersions();
+    const { generation, header } = readSlots(...slotsOf(disk), 'x');
+    const features = { ...header.features, incompatible: ['later'] };
+    disk.write(encodeSlot(generation + 1, { ...header, features }), SLOT_A_OFFSET);
+    const open = (options: { readonly damage?: 'accept' }) => Container.open(new MemoryStorage(disk), options);
+    expect(() => open({})).toThrow(expect.objectContaining({ code: 'unsupported' }));
+    expect(() => open({ damage: 'accept' })).toThrow(expect.objectContaining({ code: 'unsupported' }));
+    disk.write(encodeSlot(generation + 1, { ...header, log: { ...header.log, youngMark: 2 ** 50 } }), SLOT_A_OFFSET);
+    expect(() => open({})).toThrow(expect.objectContaining({ code: 'corrupt' }));
+    expect(open({ damage: 'accept' }).generation).toBe(generation);
+  });
 
   it('cut off behind the first one is read from that one', async () => {
     const { image, disk } = newDoomedImage();

@@ -182,3 +182,23 @@ describe('space of the working state', () => {
     expect(image.info().space.dataBytes).toBe(64 * BLOCK);
   });
 });
+
+describe('calls that are not waited for', () => {
+  it('are done one after the other', async () => {
+    const { image } = newImage({ sizeBytes: 32 * 2 ** 20 });
+    const parts = Array.from({ length: 5 }, (_, index) => noise(5 * 2 ** 20, index));
+    await image.write(0, parts[0] as Uint8Array);
+    await Promise.all([
+      image.publish(),
+      ...parts.slice(1).map((bytes, index) => image.write((index % 2) * 3 * 2 ** 20 + 10 * 2 ** 20, bytes)),
+      image.commit({ message: 'all of it', timeSeconds: 1 }),
+      image.write(100, new Uint8Array(5000).fill(7)),
+    ]);
+    await image.publish();
+    const read = await readRange(image, '1', 10 * 2 ** 20, 18 * 2 ** 20);
+    expectBytes(read.subarray(0, 3 * 2 ** 20), (parts[3] as Uint8Array).subarray(0, 3 * 2 ** 20));
+    expectBytes(read.subarray(3 * 2 ** 20), parts[4] as Uint8Array);
+    expectBytes(await readRange(image, '1', 0, 5 * 2 ** 20), parts[0] as Uint8Array);
+    expectBytes(await readRange(image, null, 100, 5100), new Uint8Array(5000).fill(7));
+  });
+});

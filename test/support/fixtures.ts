@@ -24,7 +24,7 @@ export interface GoldenDescription {
   readonly blockSizeBytes: number;
   readonly compression: string;
   readonly imageId: string;
-  readonly head: { readonly branch: string | null; readonly version: number | null; readonly dirty: boolean };
+  readonly head: { readonly branch: string | null; readonly version: number | null; readonly dirty: boolean | null };
   readonly refs: readonly { readonly name: string; readonly kind: string; readonly version: number }[];
   readonly versions: readonly ({
     readonly number: number;

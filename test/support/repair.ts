@@ -1,8 +1,10 @@
 import { VsimgError } from '../../src/errors.ts';
+import { TREE_NAMES } from '../../src/format/header.ts';
 import { SLOT_BYTES } from '../../src/format/layout.ts';
 import { Container } from '../../src/image/container.ts';
 import { Image } from '../../src/image/image.ts';
 import { surveyContainer } from '../../src/image/survey.ts';
+import { walkTree } from '../../src/map/walk.ts';
 import { MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
 import { noise, TIME, text } from './content.ts';
 import { PowerCutStorage } from './power-cut.ts';
@@ -98,6 +100,15 @@ export const DAMAGES: readonly (readonly [string, Damage])[] = [
   ],
   ['a lost end', (disk, random) => disk.truncate(2 * SLOT_BYTES + random.below(disk.sizeBytes - 2 * SLOT_BYTES))],
   [
+    "a header and a page of the header's trees",
+    (disk, random) => {
+      const pages = treePages(disk);
+      const { place, lengthBytes } = pages[random.below(pages.length)] as { place: number; lengthBytes: number };
+      flip(disk, place + random.below(lengthBytes));
+      flip(disk, (random.below(4) === 0 ? SLOT_BYTES : 0) + random.below(200));
+    },
+  ],
+  [
     'a header and one byte',
     (disk, random) => {
       flip(disk, random.below(2) * SLOT_BYTES + random.below(200));
@@ -105,6 +116,17 @@ export const DAMAGES: readonly (readonly [string, Damage])[] = [
     },
   ],
 ];
+
+/** Places of the pages of the trees that the header names. */
+function treePages(disk: MemoryDisk): { place: number; lengthBytes: number }[] {
+  const container = Container.open(new MemoryStorage(disk, { readOnly: true }));
+  const found: { place: number; lengthBytes: number }[] = [];
+  for (const name of TREE_NAMES) {
+    const page = (ref: { place: number; lengthBytes: number }) => found.push(ref) > 0;
+    walkTree(container.trees[name].layout, container.pages, container.header.trees[name], { page, leaf: () => {} });
+  }
+  return found;
+}
 
 /** What can be read of each state: its bytes, and which of them. */
 type Readable = ReadonlyMap<number | null, { readonly bytes: Uint8Array; readonly isRead: Uint8Array }>;
@@ -199,8 +221,7 @@ export async function checkRepair(sample: Sample, damage: Damage, seed: number):
   expectNoLess(before, mended, `${what}, repaired`);
   await expectUsable(after, sample, mended, what);
   let cuts = 0;
-  const step = Math.max(1, Math.floor(storage.events.length / 8));
-  for (let eventCount = random.below(step); eventCount <= storage.events.length; eventCount += step) {
+  for (const eventCount of someCuts(storage, random)) {
     const cut = storage.afterCut(eventCount, { seed: random.below(1e9), tearing: 'byte' });
     const found = await readable(cut, { damage: 'accept' });
     expectRight(found, sample.truth, `${what}, cut after ${eventCount}`);
@@ -213,24 +234,43 @@ export async function checkRepair(sample: Sample, damage: Damage, seed: number):
   return cuts;
 }
 
+/** Some moments, and each time the slots are written. */
+function someCuts(storage: PowerCutStorage, random: SeededRandom): number[] {
+  const step = Math.max(1, Math.floor(storage.events.length / 6));
+  const first = random.below(step);
+  return Array.from({ length: storage.events.length + 1 }, (_, count) => count).filter((count) => {
+    const event = storage.events[count - 1];
+    return count % step === first || (event?.kind === 'write' && event.start < 2 * SLOT_BYTES);
+  });
+}
+
 /** Work goes on with a repaired container. */
 async function expectUsable(disk: MemoryDisk, sample: Sample, mended: Readable, what: string): Promise<void> {
   const copy = disk.clone();
   const image = new Image(Container.open(new MemoryStorage(copy, { name: 'test.vsi' })));
   // Whole blocks: a part of a lost one can not be written, because the rest of it is not known.
   const bytes = noise(8192, 7);
+  const sizeBytes = image.sizeOf(null);
   await image.write(4096, bytes);
   const { number } = await image.commit({ message: 'after', timeSeconds: TIME, allowEmpty: true });
+  // Every other block anew, so that chunks with lost blocks in them are thinned.
+  const blockBytes = image.info().blockSizeBytes;
+  for (let start = 16 * blockBytes; start + blockBytes <= sizeBytes; start += 2 * blockBytes)
+    await image.write(start, noise(blockBytes, start));
+  const last = await image.commit({ message: 'last', timeSeconds: TIME, allowEmpty: true });
+  for (const rev of ['1', '3', '4'])
+    await image.deleteVersions([rev]).catch((error: unknown) => {
+      if (!(error instanceof VsimgError)) throw error;
+    });
   await image.gc();
   await expectMended(copy, `${what}, used`);
   const found = new Map(await readable(copy));
   const written = found.get(number);
   if (written === undefined || Buffer.compare(written.bytes.subarray(4096, 12_288), bytes) !== 0)
     throw new Error(`${what}: what was written after the repair does not read back`);
-  found.delete(number);
-  found.delete(null);
+  for (const own of [number, last.number, null]) found.delete(own);
   expectRight(found, sample.truth, `${what}, used`);
   const old = new Map(mended);
-  old.delete(null);
+  for (const gone of [null, ...[1, 3, 4].filter((each) => !found.has(each))]) old.delete(gone);
   expectNoLess(old, found, `${what}, used`);
 }

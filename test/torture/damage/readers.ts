@@ -61,6 +61,7 @@ function looksAt(image: Image): Look[] {
       look: async (image) => {
         // The length of the file is no part of what the container says.
         const { space: _, ...info } = image.info();
+        if (info.head.dirty === null) throw new VsimgError('corrupt', 'info says that the working state is damaged');
         return JSON.stringify(info);
       },
     },
