@@ -40,7 +40,9 @@ export async function importSource(
   let done = 0;
   for await (const piece of source.pieces(PIECE_BYTES)) {
     if (piece.kind === 'data') {
-      report = addReports(report, await writeBytes(container, piece.start, piece.bytes));
+      // Where the end is not known before, what the last block held so far must not matter.
+      const bytes = total === undefined ? wholeBlocks(piece.bytes, container.blockBytes) : piece.bytes;
+      report = addReports(report, await writeBytes(container, piece.start, bytes));
       done = piece.start + piece.bytes.length;
     } else {
       report = addReports(report, await zeroBytes(container, piece.start, piece.end - piece.start));
@@ -55,6 +57,14 @@ export async function importSource(
   if (total === undefined) await resizeWorking(container, done);
   const number = await commitWorking(container, options);
   return { number, report };
+}
+
+/** Zeros up to the end of the last block; pieces begin with a block. */
+function wholeBlocks(bytes: Uint8Array, blockBytes: number): Uint8Array {
+  if (bytes.length % blockBytes === 0) return bytes;
+  const whole = new Uint8Array(Math.ceil(bytes.length / blockBytes) * blockBytes);
+  whole.set(bytes);
+  return whole;
 }
 
 export interface ExportReport {

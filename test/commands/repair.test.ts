@@ -202,6 +202,20 @@ describe('a damaged image that is worked with', () => {
     await ok(['check', 'listed.vsi', '--data', '-q']);
   }, 120_000);
 
+  it('takes an import from a pipe whose last block is lost', async () => {
+    const odd = noise(100_000, 8);
+    await ok(['import', '-', 'odd.vsi', '--compression', 'none', '-q'], { stdin: odd });
+    damage('odd.vsi', placeOf('odd.vsi', odd.subarray(99_000)));
+    expect((await run(['check', 'odd.vsi', '--repair', '-q'])).status).toBe(2);
+    await ok(['import', '-', 'odd.vsi', '-q'], { stdin: odd });
+    expect((await run(['read', 'odd.vsi'])).stdoutBytes.equals(odd)).toBe(true);
+    await ok(['import', '-', 'odd.vsi', '-q'], { stdin: odd.subarray(0, 50_001) });
+    expect((await run(['read', 'odd.vsi'])).stdoutBytes.equals(odd.subarray(0, 50_001))).toBe(true);
+    await ok(['delete', 'odd.vsi', '1', '-q']);
+    await ok(['gc', 'odd.vsi', '-q']);
+    await ok(['check', 'odd.vsi', '--data', '-q']);
+  });
+
   it('names exactly what can not be read', async () => {
     expect(await fails(65, ['export', 'bad.vsi@2', 'never.raw', '-q'])).toContain(
       'bytes 40960 to 45056 of the disk are unreadable',
