@@ -2,7 +2,7 @@
 //
 //   npm run torture [-- [--scale=SHARE] [--seed=N] [PART...]]
 //
-// SHARE: 1 is the full run (about an hour on two cores), 0.01 a hundredth. Each part runs in a process of its own.
+// SHARE: 1 is the full run (about half an hour on two cores), 0.01 a hundredth. Each part runs in a process of its own.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
