@@ -24,8 +24,8 @@ export interface Io {
   writeAtOnce(bytes: Uint8Array): Uint8Array;
   /** Calls `listener` when the process is asked to stop; returns the way to take the listener back. */
   onStop(listener: (signal: StopSignal) => void): () => void;
-  /** Ends the process at once. */
-  exit(status: number): void;
+  /** Ends the process at once, by `signal`, which a shell tells as `status`; where there are no signals with `status`. */
+  exit(status: number, signal: StopSignal): void;
 }
 
 class ProcessIo implements Io {
@@ -80,7 +80,12 @@ class ProcessIo implements Io {
       for (const signal of STOP_SIGNALS) process.off(signal, listener);
     };
   }
-  exit(status: number): void {
+  exit(status: number, signal: StopSignal): void {
+    if (process.platform !== 'win32') {
+      // Shells make the same status of it. On Node 24, process.exit now and then waits forever for a thread that compiles.
+      process.removeAllListeners(signal);
+      process.kill(process.pid, signal);
+    }
     process.exit(status);
   }
 }

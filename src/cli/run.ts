@@ -78,7 +78,7 @@ async function work(module: CommandModule, args: Invocation, io: Io): Promise<nu
     cleanup.run();
     removeUnfinishedFiles();
     progress.stop();
-    io.exit(reportStop(signal, { io, json: output.format === 'json' }));
+    io.exit(reportStop(signal, { io, json: output.format === 'json' }), signal);
   });
   try {
     const status = await module.run({ io, args, output, progress, cleanup, waitSeconds, commands: COMMANDS });

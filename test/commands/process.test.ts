@@ -62,30 +62,41 @@ describe('vsimg as a process', () => {
   });
 
   it.each([
-    ['SIGHUP', 129],
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const)('%s in the middle of a write ends with %d and leaves the image as it was', async (signal, status) => {
-    const before = await run(['read', 'a.vsi']);
-    const { child, stderr } = await startWaiting(['write', 'a.vsi']);
-    child.kill(signal);
-    expect(await once(child, 'exit')).toEqual([status, null]);
-    expect(stderr()).toBe(`vsimg: stopped by ${signal}\n`);
-    expect((await run(['read', 'a.vsi'])).stdoutBytes.equals(before.stdoutBytes)).toBe(true);
-    await ok(['check', 'a.vsi', '--data', '-q']);
+    ['HUP', 129],
+    ['INT', 130],
+    ['TERM', 143],
+  ] as const)('a shell has a status for SIG%s: %d', async (name, status) => {
+    const { stdout, stderr } = await shell(
+      `(sleep 3; echo) | "$NODE" "$VSIMG" write a.vsi & sleep 1.5; kill -${name} $!; wait $!; echo $?`,
+    );
+    expect(stdout).toBe(`${status}\n`);
+    // The shell may add a line of its own.
+    expect(stderr).toContain(`vsimg: stopped by SIG${name}\n`);
   });
 
-  it.each([
-    ['SIGHUP', 129],
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const)('%s in the middle of a first import leaves no file', async (signal, status) => {
-    const before = readdirSync(directory);
-    const { child } = await startWaiting(['import', '-', 'new.vsi']);
-    child.kill(signal);
-    expect(await once(child, 'exit')).toEqual([status, null]);
-    expect(readdirSync(directory)).toEqual(before);
-  });
+  it.each(['SIGHUP', 'SIGINT', 'SIGTERM'] as const)(
+    '%s in the middle of a write leaves the image as it was',
+    async (signal) => {
+      const before = await run(['read', 'a.vsi']);
+      const { child, stderr } = await startWaiting(['write', 'a.vsi']);
+      child.kill(signal);
+      expect(await once(child, 'exit')).toEqual([null, signal]);
+      expect(stderr()).toBe(`vsimg: stopped by ${signal}\n`);
+      expect((await run(['read', 'a.vsi'])).stdoutBytes.equals(before.stdoutBytes)).toBe(true);
+      await ok(['check', 'a.vsi', '--data', '-q']);
+    },
+  );
+
+  it.each(['SIGHUP', 'SIGINT', 'SIGTERM'] as const)(
+    '%s in the middle of a first import leaves no file',
+    async (signal) => {
+      const before = readdirSync(directory);
+      const { child } = await startWaiting(['import', '-', 'new.vsi']);
+      child.kill(signal);
+      expect(await once(child, 'exit')).toEqual([null, signal]);
+      expect(readdirSync(directory)).toEqual(before);
+    },
+  );
 
   it('one writer at a time: others are told, or wait', async () => {
     const { child } = await startWaiting(['write', 'a.vsi', '-q']);
