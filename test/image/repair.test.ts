@@ -68,3 +68,16 @@ it('refuses to drop changes that are not published', async () => {
   expect(await image.repair()).toEqual({ actions: [] });
   expectBytes(await readRange(image, null, 0, 5000), noise(5000, 1));
 });
+
+it('is not needed to write over data of the working state whose table is damaged', async () => {
+  const { image, disk } = newDoomedImage();
+  await image.write(0, noise(20 * 4096, 1));
+  await image.publish();
+  const container = Container.open(new MemoryStorage(disk));
+  const { place } = container.tables.find(0).entry;
+  disk.write(new Uint8Array(8).fill(0xff), place + 4);
+  const again = new Image(Container.open(new MemoryStorage(disk)));
+  await again.write(0, noise(20 * 4096, 2));
+  await again.publish();
+  expectBytes(await readRange(again, null, 0, 20 * 4096), noise(20 * 4096, 2));
+});
