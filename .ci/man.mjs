@@ -2,23 +2,12 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build } from 'esbuild';
+import { bundle } from '../test/support/bundle.mjs';
 
 const root = dirname(import.meta.dirname);
 const man = join(root, 'man');
-/** Within node_modules, so that the packages it imports are found. */
-const bundle = join(root, 'node_modules/.cache/vsimg-man/man-pages.mjs');
-
-await build({
-  entryPoints: [join(root, '.ci/man-pages.ts')],
-  outfile: bundle,
-  bundle: true,
-  packages: 'external',
-  platform: 'node',
-  format: 'esm',
-  logLevel: 'warning',
-});
-const { manPages } = await import(pathToFileURL(bundle).href);
+const bundles = await bundle('vsimg-man', [join(root, '.ci/man-pages.ts')]);
+const { manPages } = await import(pathToFileURL(join(bundles, 'man-pages.mjs')).href);
 const pages = await manPages();
 
 mkdirSync(man, { recursive: true });

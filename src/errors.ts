@@ -92,3 +92,18 @@ export function corrupt(what: string, hostOffset?: number): VsimgError {
     ...(hostOffset === undefined ? {} : { hostOffset }),
   });
 }
+
+/** True for what damage to the file looks like, found by us or by the disk; anything else is no damage. */
+export function isDamage(error: unknown): error is VsimgError {
+  return error instanceof VsimgError && (error.code === 'corrupt' || error.code === 'io');
+}
+
+/** What `action` gives, or undefined if the container is damaged there. A disk that fails is no such damage: it may read better another time. */
+export function unlessCorrupt<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof VsimgError && error.code === 'corrupt') return undefined;
+    throw error;
+  }
+}

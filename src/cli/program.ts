@@ -39,7 +39,7 @@ export function parseCommand(command: Command, definition: CommandDefinition, ar
   for (const option of allOptions(definition)) {
     const { negate } = buildOption(option);
     const value = values[attribute(option)];
-    // To commander --no-x makes an x false that is true otherwise; here it is a switch as any other.
+    // To commander --no-x makes an x false that is true otherwise; here it is a switch like others.
     if (negate) options.set(option.name, value === false ? true : undefined);
     else options.set(option.name, value === false ? undefined : value);
   }

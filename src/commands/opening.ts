@@ -30,7 +30,8 @@ export async function withImage<T>(
   action: (image: Image) => Promise<T>,
 ): Promise<T> {
   const { path, mode } = opening;
-  const writing = mode === 'write' ? writingOf(context) : { locking: lockingOf(context) };
+  const isWriter = mode === 'write' || mode === 'repair';
+  const writing = isWriter ? writingOf(context) : { locking: lockingOf(context) };
   const image = await openImageFile(path, { mode, waitSeconds: context.waitSeconds, ...writing });
   const forget = context.cleanup.add(() => image.close());
   try {

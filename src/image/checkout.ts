@@ -1,4 +1,4 @@
-import { VsimgError } from '../errors.ts';
+import { unlessCorrupt, VsimgError } from '../errors.ts';
 import { EXTENT_KIND, extentCount, extentKind, extentLength, extentLog } from '../format/extent-page.ts';
 import { checkRefName } from '../versions/refs.ts';
 import { isDirty } from './commit.ts';
@@ -58,7 +58,7 @@ export function checkOut(container: Container, plan: CheckoutPlan): void {
 function dropWorking(container: Container): void {
   const { map, log, space, pages, sharedGeneration } = container;
   const { youngMark } = log.state;
-  const clear = (): void =>
+  const isCleared = unlessCorrupt(() => {
     map.tree.clear({
       olderThan: sharedGeneration,
       onLeaf: (leaf) => {
@@ -69,13 +69,10 @@ function dropWorking(container: Container): void {
         }
       },
     });
-  try {
-    clear();
-  } catch (error) {
-    if (!(error instanceof VsimgError) || error.code !== 'corrupt') throw error;
-    // A damaged working state can be dropped too: what it has that can not be found is for gc.
-    container.unreclaimed++;
-  }
+    return true;
+  });
+  // A damaged working state can be dropped too: what it has that can not be found is for gc.
+  if (isCleared === undefined) container.unreclaimed++;
   for (const { ref, birth } of map.tree.takeReleased()) {
     if (birth <= sharedGeneration) continue;
     pages.forget(ref.place);

@@ -1,9 +1,10 @@
+import { unlessCorrupt } from '../errors.ts';
 import { decodeSegmentEntry } from '../format/chunk-table.ts';
 import { numberInKey, numberKey } from '../format/record-page.ts';
 import type { Segment } from '../log/tables.ts';
 import { records } from '../map/records.ts';
 import type { Container } from './container.ts';
-import { readLog, unlessCorrupt } from './view.ts';
+import { readLog } from './view.ts';
 
 /** Dead young bytes that are always allowed: below this, cleaning would cost more than it gives. */
 const ALLOWED_BYTES = 8 * 1024 * 1024;

@@ -1,3 +1,4 @@
+import { unlessCorrupt } from '../errors.ts';
 import type { Chunk } from '../format/chunk-table.ts';
 import { RECORDS_OFFSET } from '../format/layout.ts';
 import type { PageRef, TreeRoot } from '../format/page.ts';
@@ -7,7 +8,6 @@ import { extentLayout } from '../map/layouts.ts';
 import { loosenTree, type Mover, moveTree } from '../map/walk.ts';
 import type { Container } from './container.ts';
 import { surveyContainer } from './survey.ts';
-import { unlessCorrupt } from './view.ts';
 
 const MAX_ROUNDS = 4;
 /**

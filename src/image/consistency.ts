@@ -1,9 +1,9 @@
+import { isDamage } from '../errors.ts';
 import { RECORDS_OFFSET } from '../format/layout.ts';
 import { NUMBER_KEY_BYTES, numberInKey } from '../format/record-page.ts';
 import type { Segment } from '../log/tables.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import { records } from '../map/records.ts';
-import { isDamage } from '../map/salvage.ts';
 import { unusedSpace } from '../space/space.ts';
 import { decodeRef, keyName } from '../versions/refs.ts';
 import type { NumberedVersion } from '../versions/version-table.ts';
@@ -23,7 +23,6 @@ interface Parts {
 }
 
 interface Sink {
-  readonly count: number;
   add(finding: CheckFinding): void;
 }
 
@@ -85,11 +84,9 @@ function checkSpace(
   const { end } = container.header.space;
   const listedBytes = unusedSpace(container.header.space);
   const size = container.storage.size();
-  if (container.missingBytes > 0)
-    add({
-      message: `the file was cut: ${container.missingBytes} of its bytes are missing at the end`,
-      hostOffset: size,
-    });
+  const { missingBytes } = container;
+  if (missingBytes > 0)
+    add({ message: `the file was cut: ${missingBytes} of its bytes are missing at the end`, hostOffset: size });
   // Touching the totals joins the ranges and finds those that overlap.
   const unusedBytes = survey.unused.totalBytes;
   survey.used.totalBytes;

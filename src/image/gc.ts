@@ -1,4 +1,4 @@
-import { corrupt } from '../errors.ts';
+import { corrupt, unlessCorrupt } from '../errors.ts';
 import {
   type Chunk,
   type ChunkTable,
@@ -18,7 +18,6 @@ import type { GcReport, OnProgress } from './api.ts';
 import { compactTail, cutFile, isWorthCompacting } from './compact.ts';
 import type { Container } from './container.ts';
 import { type Survey, surveyContainer } from './survey.ts';
-import { unlessCorrupt } from './view.ts';
 
 export interface GcOptions {
   readonly dryRun?: boolean;

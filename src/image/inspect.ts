@@ -1,10 +1,9 @@
-import { VsimgError } from '../errors.ts';
+import { isDamage, VsimgError } from '../errors.ts';
 import { checksum } from '../format/checksum.ts';
 import { type Chunk, type ChunkTable, CODEC, isPresent, presentBefore } from '../format/chunk-table.ts';
 import { type Extents, extentCount, extentEnd, extentStart } from '../format/extent-page.ts';
 import { blake3 } from '../log/hash.ts';
 import type { Segment } from '../log/tables.ts';
-import { isDamage } from '../map/salvage.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { NumberedVersion } from '../versions/version-table.ts';
 import type { CheckFinding, OnProgress } from './api.ts';

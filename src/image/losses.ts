@@ -1,3 +1,4 @@
+import { isDamage } from '../errors.ts';
 import {
   EXTENT_KIND,
   type Extents,
@@ -9,7 +10,6 @@ import {
 } from '../format/extent-page.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import { type InnerNode, isLeaf, isStored, type TreeNode } from '../map/node.ts';
-import { isDamage } from '../map/salvage.ts';
 import type { NumberedVersion } from '../versions/version-table.ts';
 import type { LostRange } from './api.ts';
 import type { Container } from './container.ts';

@@ -1,12 +1,11 @@
+import { isDamage, unlessCorrupt } from '../errors.ts';
 import type { TreeName } from '../format/header.ts';
 import { NUMBER_KEY_BYTES, numberInKey, numberKey, type Records } from '../format/record-page.ts';
 import { putRecord, type RecordEntry } from '../map/records.ts';
-import { isDamage } from '../map/salvage.ts';
 import { walkTree } from '../map/walk.ts';
 import { decodeRef, keyName, type NamedRef } from '../versions/refs.ts';
 import type { Container } from './container.ts';
 import type { Inspection } from './inspect.ts';
-import { unlessCorrupt } from './view.ts';
 
 const NOTHING = new Uint8Array(0);
 /** More numbers than that say nothing to anybody. */

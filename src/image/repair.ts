@@ -1,4 +1,4 @@
-import { corrupt, VsimgError } from '../errors.ts';
+import { corrupt, unlessCorrupt, VsimgError } from '../errors.ts';
 import {
   type Chunk,
   type ChunkTable,
@@ -21,7 +21,6 @@ import { type Inspection, inspectContainer } from './inspect.ts';
 import { mendHistory } from './mend-history.ts';
 import { RangeSet } from './ranges.ts';
 import { surveyContainer } from './survey.ts';
-import { unlessCorrupt } from './view.ts';
 
 export interface Repaired {
   /** To be used instead of the one given. */

@@ -1,6 +1,6 @@
-import type { VsimgError } from '../errors.ts';
+import { isDamage, type VsimgError } from '../errors.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
-import { isDamage, salvageRuns } from '../map/salvage.ts';
+import { salvageRuns } from '../map/salvage.ts';
 import type { Piece } from '../storage/transfer.ts';
 import type { UnreadableRange } from './api.ts';
 import type { Container } from './container.ts';

@@ -1,4 +1,4 @@
-import { VsimgError } from '../errors.ts';
+import { unlessCorrupt, VsimgError } from '../errors.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
 import type { ExtentMap, Run } from '../map/extent-map.ts';
 import type { Piece } from '../storage/transfer.ts';
@@ -22,16 +22,6 @@ export function checkRange(start: number, end: number, sizeBytes: number): void 
       guestOffset: start,
       hint: 'give a smaller offset or length',
     });
-  }
-}
-
-/** What `action` gives, or undefined if the container is damaged there. */
-export function unlessCorrupt<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof VsimgError && error.code === 'corrupt') return undefined;
-    throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import { VsimgError } from '../errors.ts';
+import { unlessCorrupt } from '../errors.ts';
 import { checksum } from '../format/checksum.ts';
 import {
   type Chunk,
@@ -221,13 +221,11 @@ export class LogWriter {
 
   /** False for a segment whose table is damaged: nothing tells what space it took, and writing must go on. */
   private isDropped(segment: Segment): boolean {
-    try {
+    const isGone = unlessCorrupt(() => {
       this.drop(segment);
       return true;
-    } catch (error) {
-      if (!(error instanceof VsimgError) || error.code !== 'corrupt') throw error;
-      return false;
-    }
+    });
+    return isGone === true;
   }
 
   /**

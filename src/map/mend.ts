@@ -1,4 +1,4 @@
-import { corrupt, VsimgError } from '../errors.ts';
+import { corrupt, unlessCorrupt } from '../errors.ts';
 import { checksum } from '../format/checksum.ts';
 import { EXTENT_KIND, type Extents, MAX_EXTENT_BLOCKS, makeExtents } from '../format/extent-page.ts';
 import { isPageRef, type PageRef, type TreeRoot } from '../format/page.ts';
@@ -42,7 +42,7 @@ export function mendMap(pages: PageStore, root: TreeRoot, endBlock: number, mend
     const children = node.children.map((child, index) => {
       const key = node.keys[index] as number;
       const limit = node.keys[index + 1] ?? upper;
-      const below = readable(() => tree.childNode(node, index, upper));
+      const below = unlessCorrupt(() => tree.childNode(node, index, upper));
       const next =
         below === undefined ? lost(key, limit ?? endBlock, node.level - 1) : mend(child as PageRef, below, limit);
       if (next !== child) isChanged = true;
@@ -52,23 +52,13 @@ export function mendMap(pages: PageStore, root: TreeRoot, endBlock: number, mend
     mender.mended.set(name, result);
     return result;
   };
-  const top = readable(() => tree.topNode() as TreeNode<number, Extents>);
+  const top = unlessCorrupt(() => tree.topNode() as TreeNode<number, Extents>);
   if (top !== undefined) return mend(root, top, undefined);
   if (endBlock === 0) return null;
   const name = `${root.place} ${endBlock}`;
   const known = mender.mended.get(name) ?? lost(0, endBlock, 0);
   mender.mended.set(name, known);
   return known;
-}
-
-/** Damage only: a disk that fails to read may read better another time, or after its data was saved elsewhere. */
-function readable<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof VsimgError && error.code === 'corrupt') return undefined;
-    throw error;
-  }
 }
 
 /** So many extents fit into a page whatever they say. */

@@ -1,13 +1,8 @@
-import { VsimgError } from '../errors.ts';
+import { isDamage } from '../errors.ts';
 import type { Extents } from '../format/extent-page.ts';
 import { EXTENT_KIND, extentCount, extentKind, extentLength, extentLog, extentStart } from '../format/extent-page.ts';
 import type { ExtentMap, Run } from './extent-map.ts';
 import { isLeaf, type TreeNode } from './node.ts';
-
-/** True for what damage to the file looks like; anything else is no damage. */
-export function isDamage(error: unknown): error is VsimgError {
-  return error instanceof VsimgError && (error.code === 'corrupt' || error.code === 'io');
-}
 
 /**
  * As `ExtentMap.runs`, for a map that may be damaged: what pages that cannot be read may have mapped comes as

@@ -74,8 +74,8 @@ function commandOf(directory: string): string {
     return '';
   }
   const words = withoutInterpreter(text.split('\0').filter((word) => word !== ''));
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: a name may hold any of them, and a terminal would obey
-  const line = words.join(' ').replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
+  // A name may hold control characters, and a terminal would obey them.
+  const line = words.join(' ').replace(/\p{Cc}+/gu, ' ');
   return line.length <= MAX_COMMAND_CHARACTERS ? line : `${line.slice(0, MAX_COMMAND_CHARACTERS - 3)}...`;
 }
 

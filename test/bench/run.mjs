@@ -2,27 +2,18 @@
 //
 //   npm run bench [-- NAME...]      NAME: flat, space, transfer (default: all)
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { argv, execPath, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundle } from '../support/bundle.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const out = fileURLToPath(new URL('../../node_modules/.cache/vsimg-bench/', import.meta.url));
 const names = argv.length > 2 ? argv.slice(2) : ['flat', 'space', 'transfer'];
 
-mkdirSync(out, { recursive: true });
-await build({
-  entryPoints: names.map((name) => `${here}${name}.ts`),
-  outdir: out,
-  outExtension: { '.js': '.mjs' },
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  packages: 'external',
-  logLevel: 'error',
-});
+const out = await bundle(
+  'vsimg-bench',
+  names.map((name) => `${here}${name}.ts`),
+);
 for (const name of names) {
-  const { status } = spawnSync(execPath, ['--expose-gc', `${out}${name}.mjs`], { stdio: 'inherit' });
+  const { status } = spawnSync(execPath, ['--expose-gc', `${out}/${name}.mjs`], { stdio: 'inherit' });
   if (status !== 0) exit(1);
 }

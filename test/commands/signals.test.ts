@@ -83,7 +83,7 @@ describe('a command that is told to stop at a random moment', () => {
           const delay = random.next() * duration;
           const at = `seed ${SEED}, round ${round}: ${what}, ${signal} after ${delay} ms`;
           const { status, killedBy, stderr } = await run(argv, signal, delay);
-          // Before it has begun to work, the program dies as any does, without a word; and it may be done already.
+          // Before it has begun to work, the program dies without a word; and it may be done already.
           if (status !== 0) {
             expect({ killedBy }, at).toEqual({ killedBy: signal });
             expect(['', `vsimg: stopped by ${signal}\n`], at).toContain(stderr);

@@ -21,6 +21,8 @@ const COMMANDS: readonly (readonly [command: string, waits: readonly string[] | 
   ['branch a.vsi', []],
   ['delete a.vsi 4', ['file', 'file', 'file']],
   ['gc a.vsi', 'many'],
+  ['check a.vsi --repair', []],
+  ['check bad.vsi --repair', ['file', 'file', 'file']],
   ['export a.vsi@1 out.raw', ['file', 'directory']],
   ['read a.vsi -o out.raw --length 4k', ['file', 'directory']],
 ];
@@ -42,6 +44,8 @@ describe.skipIf(!canTrace)('waiting for the disk', () => {
   /** Calls of the program itself: a package of native code syncs stdout and stderr when the process ends. */
   function waitsOf(argv: readonly string[]): string[] {
     copyFileSync(path('fresh.vsi'), path('a.vsi'));
+    // One header is damaged.
+    writeFileSync(path('bad.vsi'), readFileSync(path('fresh.vsi')).fill(0, 100, 200));
     for (const name of ['c.vsi', 'new.vsi', 'out.raw']) rmSync(path(name), { force: true });
     const log = path('strace.log');
     const { status, stderr } = spawnSync('strace', [...STRACE, '-o', log, process.execPath, BINARY, ...argv, '-q'], {

@@ -2,22 +2,11 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build } from 'esbuild';
+import { bundle } from './bundle.mjs';
 
 const root = join(import.meta.dirname, '../..');
-/** Within node_modules, so that the packages it imports are found. */
-const bundle = join(root, 'node_modules/.cache/vsimg-fixtures/fixtures.mjs');
-
-await build({
-  entryPoints: [join(root, 'test/support/fixtures.ts')],
-  outfile: bundle,
-  bundle: true,
-  packages: 'external',
-  platform: 'node',
-  format: 'esm',
-  logLevel: 'warning',
-});
-const { goldenFixtures, damagedFixtures } = await import(pathToFileURL(bundle).href);
+const bundles = await bundle('vsimg-fixtures', [join(root, 'test/support/fixtures.ts')]);
+const { goldenFixtures, damagedFixtures } = await import(pathToFileURL(join(bundles, 'fixtures.mjs')).href);
 
 for (const [folder, fixtures] of [
   ['golden', await goldenFixtures()],

@@ -4,14 +4,13 @@
 //
 // SHARE: 1 is the full run (about half an hour on two cores), 0.01 a hundredth. Each part runs in a process of its own.
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import process, { argv, execPath, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundle } from '../support/bundle.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const out = fileURLToPath(new URL('../../node_modules/.cache/vsimg-torture/', import.meta.url));
 const helpers = new Set(['part.ts']);
 const known = readdirSync(here)
   .filter((name) => name.endsWith('.ts') && !helpers.has(name))
@@ -30,41 +29,21 @@ for (const word of argv.slice(2)) {
 }
 
 const parts = names.length === 0 ? known : names;
-mkdirSync(out, { recursive: true });
-await build({
-  stdin: {
-    contents: `
-      const [, , part, scale, seed, result] = process.argv;
-      const { run } = await import('./' + part + '.mjs');
-      const log = (line) => console.error(part + ': ' + line);
-      const rows = await run({ scale: Number(scale), seed: Number(seed), log });
-      (await import('node:fs')).writeFileSync(result, JSON.stringify(rows));
-    `,
-    resolveDir: out,
-  },
-  outfile: join(out, 'start.mjs'),
-  format: 'esm',
-  platform: 'node',
-  packages: 'external',
-  logLevel: 'error',
-});
-await build({
-  entryPoints: parts.map((name) => join(here, `${name}.ts`)),
-  outdir: out,
-  outExtension: { '.js': '.mjs' },
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  packages: 'external',
-  logLevel: 'error',
-});
+const out = await bundle(
+  'vsimg-torture',
+  parts.map((name) => join(here, `${name}.ts`)),
+);
 
 function runPart(name) {
   const result = join(out, `${name}-${process.pid}.json`);
   return new Promise((resolve) => {
-    const child = spawn(execPath, [join(out, 'start.mjs'), name, options.scale, options.seed, result], {
-      stdio: ['ignore', 'inherit', 'inherit'],
-    });
+    const child = spawn(
+      execPath,
+      [join(here, 'start.mjs'), join(out, `${name}.mjs`), options.scale, options.seed, result],
+      {
+        stdio: ['ignore', 'inherit', 'inherit'],
+      },
+    );
     child.on('close', (status) => {
       try {
         resolve(JSON.parse(readFileSync(result, 'utf8')));
