@@ -193,5 +193,5 @@ async function thinChunk(
     packed.set(raw.subarray(from, from + blockBytes), at);
     at += blockBytes;
   }
-  return sealChunk(packed, chunk.blockCount, live, blockBytes, header.compression);
+  return sealChunk(packed, chunk.blockCount, live, { blockBytes, compression: header.compression, amount: 'many' });
 }

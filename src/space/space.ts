@@ -190,6 +190,12 @@ export class Space {
     return start;
   }
 
+  /** Takes back what was allocated since `begin` and is not used after all: nothing published can refer to it. */
+  takeBack(place: number, lengthBytes: number): void {
+    this.addFree({ start: place, end: place + lengthBytes });
+    this.lowerEnd();
+  }
+
   /** `[place, place + lengthBytes)` is not needed by what is being published. */
   release(place: number, lengthBytes: number): void {
     if (lengthBytes > 0) this.released.push({ start: place, end: place + lengthBytes });
