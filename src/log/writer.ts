@@ -168,6 +168,7 @@ export class LogWriter {
         firstLog: segment.firstLog,
         blockCount: segment.blockCount,
         bornVersion: this.bornVersion,
+        birth: this.generation,
         runs: segment.runs,
         chunks,
         lost: [],
@@ -178,7 +179,8 @@ export class LogWriter {
     const place = space.allocate(bytes + longest, 'lasting');
     const table = tableAt(place);
     const encoded = encodeChunkTable(table);
-    if (encoded.length < longest) space.release(place + bytes + encoded.length, longest - encoded.length);
+    if (encoded.length < longest)
+      space.release(place + bytes + encoded.length, longest - encoded.length, this.generation);
     const whole = new Uint8Array(bytes + encoded.length);
     let at = 0;
     for (const part of sealed.chunks) {
@@ -203,6 +205,8 @@ export class LogWriter {
 
   /** Version that segments written from now on will belong to. */
   bornVersion = 0;
+  /** Generation that will publish what is written from now on. */
+  generation = 0;
 
   /** Writes everything that is still in memory and enters the dead blocks; segments without a live block go. */
   async flush(): Promise<void> {
@@ -244,8 +248,8 @@ export class LogWriter {
     const kept = new Set<unknown>(chunks);
     this.replaceTable(segment, chunks, { allocate, lost: lost ?? old.lost });
     for (const chunk of old.chunks)
-      if (chunk !== undefined && !kept.has(chunk)) space.release(chunk.place, chunk.storedBytes);
-    space.release(segment.entry.place, segment.entry.lengthBytes);
+      if (chunk !== undefined && !kept.has(chunk)) space.release(chunk.place, chunk.storedBytes, old.birth);
+    space.release(segment.entry.place, segment.entry.lengthBytes, old.birth);
   }
 
   /** As `rewrite`, but what the old table took is not given up: for a repair, which lists free space anew. */
@@ -262,7 +266,9 @@ export class LogWriter {
       storage.write(part.stored, place);
       return { ...part.chunk, place };
     });
-    const table: ChunkTable = { ...old, chunks: placed, lost };
+    // A chunk that stays may be as old as the segment is.
+    const isAnew = chunks.every((part) => part === undefined || 'stored' in part);
+    const table: ChunkTable = { ...old, birth: isAnew ? this.generation : old.birth, chunks: placed, lost };
     const encoded = encodeChunkTable(table);
     const place = allocate(encoded.length);
     storage.write(encoded, place);
@@ -283,9 +289,10 @@ export class LogWriter {
   drop(segment: Segment): void {
     const { tables, space, index } = this.parts;
     const table = tables.table(segment);
-    for (const chunk of table.chunks) if (chunk !== undefined) space.release(chunk.place, chunk.storedBytes);
+    for (const chunk of table.chunks)
+      if (chunk !== undefined) space.release(chunk.place, chunk.storedBytes, table.birth);
     this.dataTotal -= storedBytesOf(table);
-    space.release(segment.entry.place, segment.entry.lengthBytes);
+    space.release(segment.entry.place, segment.entry.lengthBytes, table.birth);
     removeRecord(index, numberKey(segment.firstLog));
     if (segment.firstLog >= this.youngMarkBlock) this.deadTotal = Math.max(0, this.deadTotal - heldBlocksOf(table));
   }
