@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { corrupt, VsimgError } from '../errors.ts';
 import { decodeSegmentEntry } from '../format/chunk-table.ts';
-import { type Header, NO_FEATURES, TREE_NAMES, type TreeName, unknownReadOnlyFeature } from '../format/header.ts';
+import { type Header, NO_FEATURES, refuseUnwritable, TREE_NAMES, type TreeName } from '../format/header.ts';
 import {
   DEFAULT_BLOCK_BYTES,
   MAX_BLOCK_BYTES,
@@ -135,13 +135,8 @@ export class Container {
   /** Errors: 'corrupt', 'unsupported', 'io'. */
   static open(storage: Storage, options: ContainerOptions = {}): Container {
     const slots = readBothSlots(storage, { orOlder: options.damage === 'accept' });
-    const unknown = storage.readOnly ? undefined : unknownReadOnlyFeature(slots.header);
-    if (unknown !== undefined) {
-      throw new VsimgError('unsupported', `${storage.name}: writing it needs the feature '${unknown}'`, {
-        hint: 'use a newer vsimg; reading works',
-      });
-    }
     if (storage.readOnly) return new Container(storage, slots, options);
+    refuseUnwritable(slots.header, storage.name);
     const container = new Container(new FailStopStorage(storage), slots, options);
     if (options.damage !== 'accept') container.checkCounters();
     return container;
