@@ -12,7 +12,8 @@ import { RECORDS_OFFSET } from '../format/layout.ts';
 import { blake3 } from '../log/hash.ts';
 import { type SealedChunk, sealChunk } from '../log/seal.ts';
 import type { Segment } from '../log/tables.ts';
-import type { HostRange } from '../space/space.ts';
+import type { HostRange } from '../space/host-range.ts';
+import { UNKNOWN_BIRTH } from '../space/pending.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
 import { compactTail, cutFile, isWorthCompacting } from './compact.ts';
@@ -73,7 +74,7 @@ export async function collectGarbage(container: Container, options: GcOptions): 
   container.unreclaimed = 0;
   if (plans.length > 0 || garbage.length > 0) {
     container.begin();
-    for (const { start, end } of garbage) container.space.release(start, end - start);
+    for (const { start, end } of garbage) container.space.release(start, end - start, UNKNOWN_BIRTH);
     let done = 0;
     const giveTurn = turnGiver();
     for (const plan of plans) {
