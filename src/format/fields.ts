@@ -74,5 +74,6 @@ export class Fields {
 }
 
 function isLabel(text: string): boolean {
-  return !/\p{Control}/u.test(text);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: what \p{Control} means, which takes longer to compile.
+  return !/[\u0000-\u001f\u007f-\u009f]/.test(text);
 }
