@@ -63,20 +63,28 @@ const builtinAsItIs = {
 };
 
 /** Packages that few runs need, and that share nothing with the rest: files of their own, which make the program shorter. */
-const SELDOM_NEEDED = ['chalk', 'cli-progress', 'commander', 'msgpackr'];
+const SELDOM_NEEDED = ['chalk', 'cli-progress', 'commander'];
 
 const packagesApart = {
   name: 'packages-apart',
   setup(plugin) {
-    // Synchronous code needs msgpackr, and only to write: it is loaded when the first Packr is made.
-    plugin.onResolve({ filter: /^msgpackr$/ }, () => ({ path: 'lazy-msgpackr', namespace: 'stub' }));
-    plugin.onLoad({ filter: /^lazy-msgpackr$/, namespace: 'stub' }, () => ({
-      contents: 'export function Packr(options) { return new (require("./msgpackr.cjs").Packr)(options); }',
-    }));
-    plugin.onResolve({ filter: /^\.\/msgpackr\.cjs$/ }, ({ path }) => ({ path, external: true }));
     plugin.onResolve({ filter: new RegExp(`^(${SELDOM_NEEDED.join('|')})$`) }, ({ path }) => ({
       path: `./${path}.cjs`,
       external: true,
+    }));
+  },
+};
+
+/** Only what writes needs msgpackr, and synchronous code does: it is run when the first Packr is made. */
+const msgpackrWhenUsed = {
+  name: 'msgpackr-when-used',
+  setup(plugin) {
+    plugin.onResolve({ filter: /^msgpackr$/ }, ({ namespace }) =>
+      namespace === 'file' ? { path: 'msgpackr', namespace: 'when-used' } : { path: alias.msgpackr },
+    );
+    plugin.onLoad({ filter: /^msgpackr$/, namespace: 'when-used' }, () => ({
+      contents: 'export function Packr(options) { return new (require("msgpackr").Packr)(options); }',
+      resolveDir: root,
     }));
   },
 };
@@ -113,7 +121,8 @@ async function buildCli() {
     ...cli,
     entryPoints: { program: join(src, 'cli/run.ts') },
     define: { 'import.meta.url': 'undefined' },
-    plugins: [packagesApart, requireAtHand, builtinAsItIs],
+    alias: {},
+    plugins: [packagesApart, msgpackrWhenUsed, requireAtHand, builtinAsItIs],
     write: false,
   });
   await build({ ...cli, entryPoints: SELDOM_NEEDED, plugins: [commanderWithoutChildren] });

@@ -75,12 +75,9 @@ describe('a short command', () => {
     expect(packages.filter((name) => EXPENSIVE_PACKAGES.includes(name))).toEqual([]);
   });
 
-  it.each([[['info', 'a.vsi']], [['log', 'a.vsi', '-n', '10']]])(
-    'loads no native package and does not learn to write: %j',
-    async (argv) => {
-      const { packages } = await loadedBy(argv);
-      expect(packages.filter((name) => !name.startsWith('node:')).length).toBeLessThan(4);
-      expect(packages.filter((name) => /\.node$|@|msgpackr/.test(name))).toEqual([]);
-    },
-  );
+  it.each([[['info', 'a.vsi']], [['log', 'a.vsi', '-n', '10']]])('loads no native package: %j', async (argv) => {
+    const { packages } = await loadedBy(argv);
+    expect(packages.filter((name) => !name.startsWith('node:')).length).toBeLessThan(4);
+    expect(packages.filter((name) => /\.node$|@/.test(name))).toEqual([]);
+  });
 });
