@@ -74,7 +74,7 @@ export class Output {
   /** Raw bytes; they are free to be reused when this returns. */
   async bytes(data: Uint8Array): Promise<void> {
     await this.flush();
-    await this.#push(data);
+    await this.#writeThrough(data);
   }
 
   /** @throws the stream's error, except that a reader who went away is no error. */
@@ -82,10 +82,14 @@ export class Output {
     if (this.#text === '') return this.#throwFailure();
     const text = Buffer.from(this.#text);
     this.#text = '';
+    await this.#writeThrough(text);
+  }
+
+  async #writeThrough(data: Uint8Array): Promise<void> {
     this.#throwFailure();
     if (this.#closed) return;
     try {
-      const rest = this.#io.writeAtOnce(text);
+      const rest = this.#io.writeAtOnce(data);
       if (rest.length > 0) await this.#push(rest);
     } catch (error) {
       this.#noteError(error);

@@ -1,4 +1,5 @@
 import type { OnProgress } from '../image/api.ts';
+import { monotonicMilliseconds } from '../storage/clock.ts';
 import type { Bar } from './bar.ts';
 import type { Io } from './io.ts';
 import { formatSize } from './size.ts';
@@ -32,7 +33,7 @@ export class Progress {
   /** Begins to measure; call the result with how far the work is. */
   start(title: string): OnProgress {
     this.#title = title;
-    this.#startedMilliseconds = performance.now();
+    this.#startedMilliseconds = monotonicMilliseconds();
     return (doneBytes, totalBytes) => this.#update(doneBytes, totalBytes);
   }
 
@@ -50,7 +51,7 @@ export class Progress {
     if (this.#bar !== undefined) {
       if (totalBytes !== undefined) this.#bar.setTotal(totalBytes);
       this.#bar.update(doneBytes);
-    } else if (!this.#decided && performance.now() - this.#startedMilliseconds >= PATIENCE_MILLISECONDS) {
+    } else if (!this.#decided && monotonicMilliseconds() - this.#startedMilliseconds >= PATIENCE_MILLISECONDS) {
       this.#decided = true;
       // The bar is an extra: where it cannot be loaded the work goes on without it.
       if (this.#show === 'always' || this.#io.stderrIsTerminal) this.#begin().catch(() => undefined);
@@ -67,7 +68,7 @@ export class Progress {
   }
 
   #line(): string {
-    const seconds = (performance.now() - this.#startedMilliseconds) / 1000;
+    const seconds = (monotonicMilliseconds() - this.#startedMilliseconds) / 1000;
     return formatProgress(
       { title: this.#title, doneBytes: this.#doneBytes, totalBytes: this.#totalBytes, seconds },
       this.#io.columns,

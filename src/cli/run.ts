@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { VsimgError } from '../errors.ts';
 import { isBrokenPipe } from '../storage/system-error.ts';
 import { Cleanup } from './cleanup.ts';
@@ -7,8 +6,8 @@ import { asVsimgError, describeFailure, formatFailure, formatStack } from './fai
 import type { Invocation } from './invocation.ts';
 import type { Io, StopSignal } from './io.ts';
 import { Output, type OutputFormat } from './output.ts';
-import { buildCommand, buildProgram, parseCommand, parseProgram } from './program.ts';
 import { Progress } from './progress.ts';
+import { quickParse } from './quick-parse.ts';
 import { COMMANDS, findCommand } from './registry.ts';
 import { asksForVersion, VERSION_LINE } from './version.ts';
 
@@ -27,16 +26,20 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
   if (asksForVersion(argv)) return printText(VERSION_LINE, io);
   const [first, ...rest] = argv;
   const entry = first === undefined ? undefined : findCommand(first);
-  if (entry === undefined) return printText(programHelp(argv, io), io);
+  if (entry === undefined) return printText(await programHelp(argv, io), io);
   const module = await entry.load();
+  const args = quickParse(module.definition, rest);
+  if (args !== undefined) return runModule(module, args, io);
+  const { buildCommand, parseCommand } = await import('./program.ts');
   const command = buildCommand(entry, module.definition, () => io.columns);
   const parsed = parseCommand(command, module.definition, rest);
   return parsed.kind === 'help' ? printText(parsed.text, io) : runModule(module, parsed.args, io);
 }
 
 /** What a command line without a known command comes to. @throws VsimgError 'usage' unless it asks for help */
-function programHelp(argv: readonly string[], io: Io): string {
+async function programHelp(argv: readonly string[], io: Io): Promise<string> {
   const [first] = argv;
+  const { buildProgram, parseProgram } = await import('./program.ts');
   const program = buildProgram(COMMANDS, () => io.columns);
   if (first === undefined) {
     io.stderr.write(program.helpInformation());
@@ -91,7 +94,7 @@ async function work(module: CommandModule, args: Invocation, io: Io): Promise<nu
     await output.flush().catch(() => undefined);
     if (isBrokenPipe(error)) {
       // The stream tells the writer first; a turn later the output knows too whether it was stdout.
-      await setImmediate();
+      await new Promise((resolve) => setImmediate(resolve));
       if (output.closed) return 0;
     }
     throw error;

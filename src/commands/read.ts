@@ -6,10 +6,11 @@ import { parseTarget, requireDifferentFiles } from '../cli/target.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import type { OnProgress, UnreadableRange } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
-import { openFileTarget, streamTarget } from '../storage/target.ts';
+import { openFileTarget } from '../storage/target.ts';
 import type { DataTarget, Piece } from '../storage/transfer.ts';
 import { turnGiver } from '../storage/turns.ts';
 import { withImage, writingOf } from './opening.ts';
+import { standardOutput } from './standard-output.ts';
 import { IGNORE_ERRORS_OPTION, Unreadable } from './unreadable.ts';
 
 /** Up to here a read is over before a lock against reuse of space would pay. */
@@ -67,7 +68,7 @@ export async function run(context: CommandContext): Promise<number> {
     const length = range.end - range.start;
     const target =
       file === '-'
-        ? streamTarget(output.stream)
+        ? standardOutput(output, length)
         : openFileTarget(file, { ...writingOf(context), force: true, sizeBytes: length });
     const forget = cleanup.add(() => target.abort());
     const unreadable = new Unreadable(context);

@@ -45,7 +45,7 @@ export async function commitWorking(container: Container, options: CommitOptions
 export function checkCommit(container: Container, options: CommitOptions): void {
   if (Buffer.byteLength(options.message, 'utf8') > MAX_MESSAGE_BYTES)
     throw new VsimgError('usage', `the message is longer than ${MAX_MESSAGE_BYTES} bytes`);
-  if (/\p{Surrogate}/u.test(options.message)) throw new VsimgError('usage', 'the message is not valid Unicode');
+  if (!options.message.isWellFormed()) throw new VsimgError('usage', 'the message is not valid Unicode');
   if (!Number.isSafeInteger(options.timeSeconds) || options.timeSeconds < 0)
     throw new VsimgError('usage', `time ${options.timeSeconds} is not a number of seconds since 1970`);
   if (options.tag !== undefined) refuseTaken(container, options.tag);

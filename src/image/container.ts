@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { corrupt, VsimgError } from '../errors.ts';
 import { decodeSegmentEntry } from '../format/chunk-table.ts';
 import { type Header, NO_FEATURES, refuseUnwritable, TREE_NAMES, type TreeName } from '../format/header.ts';
@@ -159,7 +158,7 @@ export class Container {
     checkSize(create.sizeBytes);
     const header: Header = {
       features: NO_FEATURES,
-      imageId: create.imageId ?? Uint8Array.from(randomBytes(16)),
+      imageId: create.imageId ?? crypto.getRandomValues(new Uint8Array(16)),
       blockBytes,
       compression: create.compression ?? { codec: 'zstd', level: 2 },
       nextVersion: 1,

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { VsimgError } from '../errors.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
 import type { ByteRange, DataSource, DataTarget, Piece, SourceFile } from '../storage/transfer.ts';
@@ -233,7 +232,7 @@ async function pour(
     sinceTurn += bytes.length;
     // Buffers of native code are only freed between turns of the event loop.
     if (sinceTurn >= TURN_BYTES) {
-      await setImmediate();
+      await new Promise((resolve) => setImmediate(resolve));
       sinceTurn = 0;
     }
     onDone(start + bytes.length);

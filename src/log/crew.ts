@@ -1,5 +1,5 @@
-import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import { createRequire } from 'node:module';
+import type { Worker } from 'node:worker_threads';
 import { type Job, type ResultOf, runJob } from './jobs.ts';
 
 /** More threads would be more memory than a command may take. */
@@ -7,13 +7,15 @@ const MAX_THREADS = 4;
 /** One to work on and one to go on with, so that no thread waits for a message. */
 const JOBS_A_THREAD = 2;
 /** Beside the bundle that this file is in; see worker.ts. */
-const WORKER_FILE = './worker.cjs';
+const WORKER_FILE = 'worker.cjs';
 
-interface Errand {
-  readonly job: Job;
-  /** `answer` undefined: no thread could do it. */
-  readonly done: (answer: unknown) => void;
-}
+/** In a CommonJS bundle import.meta.url is missing. */
+const here = import.meta.url as string | undefined;
+/** Builtins that few runs need are loaded by those. */
+const load = createRequire(here ?? __filename);
+
+/** Takes the answer; undefined: the thread could not do the job. */
+type Errand = (answer: unknown) => void;
 
 interface Thread {
   readonly worker: Worker;
@@ -28,7 +30,6 @@ interface Thread {
 export class Crew {
   readonly #maxThreads: number;
   readonly #threads: Thread[] = [];
-  readonly #waiting: Errand[] = [];
   #isBroken = false;
 
   constructor(maxThreads: number) {
@@ -42,25 +43,14 @@ export class Crew {
 
   /** Errors: those of the job. */
   async run<J extends Job>(job: J): Promise<ResultOf<J>> {
+    const thread = this.#freeThread();
+    if (thread === undefined) return runJob(job);
     const answer = await new Promise((done) => {
-      this.#waiting.push({ job, done });
-      this.#handOut();
+      // A thread without work must not keep the process from ending.
+      if (thread.errands.push(done) === 1) thread.worker.ref();
+      thread.worker.postMessage(job);
     });
     return answer === undefined ? runJob(job) : (answer as ResultOf<J>);
-  }
-
-  #handOut(): void {
-    for (let errand = this.#waiting[0]; errand !== undefined; errand = this.#waiting[0]) {
-      const thread = this.#freeThread();
-      this.#waiting.shift();
-      if (thread === undefined) {
-        errand.done(undefined);
-        continue;
-      }
-      // A thread without work must not keep the process from ending.
-      if (thread.errands.push(errand) === 1) thread.worker.ref();
-      thread.worker.postMessage(errand.job);
-    }
   }
 
   #freeThread(): Thread | undefined {
@@ -71,15 +61,16 @@ export class Crew {
   }
 
   #start(): Thread {
+    const { Worker } = load('node:worker_threads') as typeof import('node:worker_threads');
+    const file = here === undefined ? `${__dirname}/${WORKER_FILE}` : new URL(`./${WORKER_FILE}`, here);
     // Options of this process, such as a script to load first, are not meant for its threads.
-    const worker = new Worker(new URL(WORKER_FILE, import.meta.url), { execArgv: [] });
+    const worker = new Worker(file, { execArgv: [] });
     const thread: Thread = { worker, errands: [] };
     worker.unref();
     worker.on('message', (answer: unknown) => {
       const errand = thread.errands.shift();
       if (thread.errands.length === 0) worker.unref();
-      errand?.done(answer);
-      this.#handOut();
+      errand?.(answer);
     });
     // Both come when it fails; what happened to it shows again when its jobs are done here.
     worker.on('error', () => this.#giveUp(thread));
@@ -93,8 +84,7 @@ export class Crew {
     if (index < 0) return;
     this.#threads.splice(index, 1);
     this.#isBroken = true;
-    for (const errand of thread.errands.splice(0)) errand.done(undefined);
-    this.#handOut();
+    for (const errand of thread.errands.splice(0)) errand(undefined);
   }
 }
 
@@ -102,7 +92,9 @@ let shared: Crew | undefined;
 
 /** The one of this process. */
 export function sharedCrew(): Crew {
-  const cores = availableParallelism();
-  shared ??= new Crew(Math.min(cores, MAX_THREADS) - 1);
+  if (shared === undefined) {
+    const { availableParallelism } = load('node:os') as typeof import('node:os');
+    shared = new Crew(Math.min(availableParallelism(), MAX_THREADS) - 1);
+  }
   return shared;
 }

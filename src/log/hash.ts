@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import { VsimgError } from '../errors.ts';
 import { HASH_BYTES } from '../format/chunk-table.ts';
+import { loadNativePackage } from '../storage/native-package.ts';
 
 type Native = typeof import('@napi-rs/blake-hash');
 
@@ -8,15 +8,14 @@ let loaded: Native | undefined;
 
 function native(): Native {
   if (loaded === undefined) {
-    const require = createRequire(import.meta.url);
-    try {
-      loaded = require('@napi-rs/blake-hash') as Native;
-    } catch (cause) {
+    const found = loadNativePackage<Native>('@napi-rs/blake-hash', (host) => `@napi-rs/blake-hash-${host}-gnu`);
+    if ('failure' in found) {
       throw new VsimgError('unsupported', 'BLAKE3 is not available on this machine', {
         hint: 'install vsimg with its native packages',
-        cause,
+        cause: found.failure,
       });
     }
+    loaded = found.module;
   }
   return loaded;
 }

@@ -1,7 +1,6 @@
 import { createRequire } from 'node:module';
-import * as zlib from 'node:zlib';
 import { VsimgError } from '../errors.ts';
-import { loadPackage } from '../storage/native-package.ts';
+import { loadNativePackage, loadPackage } from '../storage/native-package.ts';
 
 /** Zstandard as chunks need it: one call, one frame (RFC 8878), between buffers of the caller's. */
 export interface Zstd {
@@ -16,7 +15,7 @@ interface Koffi {
   load(library: string | null): { func(prototype: string): (...args: readonly unknown[]) => unknown };
 }
 
-type NodeZstd = typeof zlib & {
+type NodeZstd = typeof import('node:zlib') & {
   zstdCompressSync?(bytes: Uint8Array, options: object): Buffer;
   zstdDecompressSync?(bytes: Uint8Array, options: object): Buffer;
 };
@@ -43,11 +42,18 @@ export function zstd(amount: 'few' | 'many'): Zstd {
   return small;
 }
 
+/** The package is loaded in half the time of Node's own, which brings its streams along. Errors: 'unsupported'. */
 function anyZstd(): Zstd {
-  return nodeZstd() ?? packageZstd();
+  const any = packageZstd() ?? nodeZstd();
+  if (any === undefined) {
+    throw new VsimgError('unsupported', 'zstd is not available on this machine', {
+      hint: 'install vsimg with its native packages, or use Node 22.15 or later',
+    });
+  }
+  return any;
 }
 
-/** All that this machine has; for tests. Errors: 'unsupported' without the package. */
+/** All that this machine has; for tests. */
 export function zstdLibraries(): readonly { readonly name: string; readonly zstd: Zstd }[] {
   const all = { library: libraryZstd(), node: nodeZstd(), package: packageZstd() };
   return Object.entries(all).flatMap(([name, found]) => (found === undefined ? [] : [{ name, zstd: found }]));
@@ -91,7 +97,8 @@ function libraryZstd(): Zstd | undefined {
 }
 
 function nodeZstd(): Zstd | undefined {
-  const { zstdCompressSync, zstdDecompressSync } = zlib as NodeZstd;
+  const zlib = createRequire(import.meta.url)('node:zlib') as NodeZstd;
+  const { zstdCompressSync, zstdDecompressSync } = zlib;
   if (zstdCompressSync === undefined || zstdDecompressSync === undefined) return undefined;
   return {
     compress: (raw, into, level) => putInto(zstdCompressSync(raw, { params: { [COMPRESSION_LEVEL]: level } }), into),
@@ -99,17 +106,11 @@ function nodeZstd(): Zstd | undefined {
   };
 }
 
-function packageZstd(): Zstd {
-  let native: typeof import('@toondepauw/node-zstd');
-  try {
-    const require = createRequire(import.meta.url);
-    native = require('@toondepauw/node-zstd') as typeof native;
-  } catch (cause) {
-    throw new VsimgError('unsupported', 'zstd is not available on this machine', {
-      hint: 'install vsimg with its native packages, or use Node 22.15 or later',
-      cause,
-    });
-  }
+function packageZstd(): Zstd | undefined {
+  const name = '@toondepauw/node-zstd';
+  const loaded = loadNativePackage<typeof import('@toondepauw/node-zstd')>(name, (host) => `${name}-${host}-gnu`);
+  if ('failure' in loaded) return undefined;
+  const native = loaded.module;
   const encoders = new Map<number, InstanceType<typeof native.Encoder>>();
   const decoder = new native.Decoder();
   return {

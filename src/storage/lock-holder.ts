@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { basename, join } from 'node:path';
+import { monotonicMilliseconds } from './clock.ts';
 
 /** The process that holds a lock. */
 export interface LockHolder {
@@ -25,11 +26,11 @@ const MAX_SEARCH_MILLISECONDS = 1000;
  * is stored in the file, so what is found is never out of date by more than this look takes.
  */
 export function findLockHolder(locked: LockedByte, proc = '/proc'): LockHolder | undefined {
-  const deadline = performance.now() + MAX_SEARCH_MILLISECONDS;
+  const deadline = monotonicMilliseconds() + MAX_SEARCH_MILLISECONDS;
   // The youngest are the likeliest, and on a large host there are many.
   const processes = listed(proc).filter((name) => /^[0-9]+$/.test(name));
   for (const name of processes.sort((a, b) => Number(b) - Number(a))) {
-    if (performance.now() > deadline) return undefined;
+    if (monotonicMilliseconds() > deadline) return undefined;
     const directory = join(proc, name);
     if (listed(join(directory, 'fd')).some((fd) => holdsLock(directory, fd, locked)))
       return { pid: Number(name), command: commandOf(directory) };

@@ -1,4 +1,6 @@
+import { arch, platform } from 'node:process';
 import { type Loaded, loadPackage } from './native-package.ts';
+import { systemCode } from './system-error.ts';
 
 /** The part of `fs-native-extensions` used here; the package has no types. */
 export interface NativeFs {
@@ -9,10 +11,38 @@ export interface NativeFs {
   trimSync(fd: number, offset: number, length: number): void;
 }
 
+/** Its native part, which its JavaScript wraps; package.json names the one release whose native part this is. */
+interface Binding extends Omit<NativeFs, 'tryLock'> {
+  /** Throws EAGAIN if another descriptor holds a conflicting lock. */
+  tryLock(fd: number, offset: number, length: number, isExclusive: boolean): void;
+}
+
 let loaded: Loaded<NativeFs> | undefined;
 
 /** The native package, or why it could not be loaded. */
 export function nativeFs(): Loaded<NativeFs> {
-  loaded ??= loadPackage<NativeFs>('fs-native-extensions');
+  loaded ??= load();
   return loaded;
+}
+
+/** The package looks for its native part for 9 ms; where it is in its usual place, that takes less than one. */
+function load(): Loaded<NativeFs> {
+  const direct = loadPackage<Binding>(`fs-native-extensions/prebuilds/${platform}-${arch}/fs-native-extensions.node`);
+  return 'module' in direct ? { module: wrap(direct.module) } : loadPackage<NativeFs>('fs-native-extensions');
+}
+
+function wrap(binding: Binding): NativeFs {
+  return {
+    tryLock(fd, offset, length, { shared }) {
+      try {
+        binding.tryLock(fd, offset, length, !shared);
+        return true;
+      } catch (error) {
+        if (systemCode(error) === 'EAGAIN') return false;
+        throw error;
+      }
+    },
+    unlock: (fd, offset, length) => binding.unlock(fd, offset, length),
+    trimSync: (fd, offset, length) => binding.trimSync(fd, offset, length),
+  };
 }

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { arch, platform } from 'node:process';
 
 export type Loaded<T> = { readonly module: T } | { readonly failure: unknown };
 
@@ -15,4 +16,13 @@ export function loadPackage<T>(name: string): Loaded<T> {
   } catch (failure) {
     return { failure };
   }
+}
+
+/**
+ * The same for a package whose main file does little but look for the native one of this platform, which takes 1 to 9 ms.
+ * `direct` names that one; where it is not there or does not load, the package itself decides what to do.
+ */
+export function loadNativePackage<T>(name: string, direct: (host: string) => string): Loaded<T> {
+  const loaded = loadPackage<T>(direct(`${platform}-${arch}`));
+  return 'module' in loaded ? loaded : loadPackage<T>(name);
 }

@@ -9,6 +9,9 @@ import { type ByteRange, type DataSource, PIECE_ALIGNMENT_BYTES, type Piece, typ
 import { turnGiver } from './turns.ts';
 import { isZero } from './zero.ts';
 
+/** To read so much takes less time than to load what asks for holes. */
+const SHORT_FILE_BYTES = 1_048_576;
+
 export interface FileSourceOptions {
   /** 'ask': skip holes the file system knows of; 'read': read everything. Default 'ask'. */
   readonly holes?: 'ask' | 'read';
@@ -37,7 +40,12 @@ export function openFileSource(path: string, options: FileSourceOptions = {}): D
     if (stat.isBlockDevice())
       return new FileSource(descriptor, deviceSizeBytes(descriptor, stat.rdev), 'device', undefined);
     if (stat.isFile())
-      return new FileSource(descriptor, stat.size, 'file', options.holes === 'read' ? undefined : runFinder(fd));
+      return new FileSource(
+        descriptor,
+        stat.size,
+        'file',
+        options.holes === 'read' || stat.size <= SHORT_FILE_BYTES ? undefined : runFinder(fd),
+      );
     const kind = stat.isDirectory() ? 'it is a directory' : 'it holds no bytes';
     throw new VsimgError('io', `cannot read '${path}': ${kind}`, {
       path,

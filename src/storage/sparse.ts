@@ -1,4 +1,4 @@
-import { arch, platform } from 'node:os';
+import { arch, platform } from 'node:process';
 import { type Loaded, loadPackage } from './native-package.ts';
 
 /** The part of `koffi` used here, a foreign function interface. */
@@ -18,7 +18,7 @@ export interface Run {
 export type RunFinder = (position: number, limit: number) => Run | undefined;
 
 /** lseek(2). Linux, FreeBSD and Solaris number them so; macOS the other way round. */
-const SEEK = platform() === 'darwin' ? { data: 4, hole: 3 } : { data: 3, hole: 4 };
+const SEEK = platform === 'darwin' ? { data: 4, hole: 3 } : { data: 3, hole: 4 };
 
 type Seek = (fd: number, position: number, whence: number) => number | 'nothing-behind' | 'unsupported';
 
@@ -48,13 +48,13 @@ export function runFinder(fd: number): RunFinder | undefined {
 function loadSeek(): Seek | 'unsupported' {
   // Elsewhere off_t may be 32 bits wide, and a wrong prototype reads garbage.
   const has64BitOffsets =
-    arch() === 'x64' ||
-    arch() === 'arm64' ||
-    arch() === 'ppc64' ||
-    arch() === 's390x' ||
-    arch() === 'riscv64' ||
-    arch() === 'loong64';
-  if (platform() === 'win32' || !has64BitOffsets) return 'unsupported';
+    arch === 'x64' ||
+    arch === 'arm64' ||
+    arch === 'ppc64' ||
+    arch === 's390x' ||
+    arch === 'riscv64' ||
+    arch === 'loong64';
+  if (platform === 'win32' || !has64BitOffsets) return 'unsupported';
   const loaded: Loaded<Koffi> = loadPackage<Koffi>('koffi');
   if ('failure' in loaded) return 'unsupported';
   const koffi = loaded.module;

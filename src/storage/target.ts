@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { platform } from 'node:os';
+import { platform } from 'node:process';
 import type { Writable } from 'node:stream';
 import { VsimgError } from '../errors.ts';
 import { closeQuietly, type Descriptor, syncData, writeAt } from './descriptor.ts';
@@ -95,7 +95,7 @@ class DeviceTarget implements DataTarget {
    * Linux defines punching a hole in a block device as making it read as zeros, or refusing (`blkdev_fallocate`, since
    * 4.9); elsewhere it may leave the old bytes.
    */
-  #canPunch = platform() === 'linux';
+  #canPunch = platform === 'linux';
 
   constructor(device: Descriptor, sizeBytes: number, options: Pick<FileTargetOptions, 'sync'>) {
     this.#device = device;
@@ -242,7 +242,7 @@ class StreamTarget implements DataTarget {
 function openDevice(path: string, deviceNumber: number, options: FileTargetOptions): DeviceTarget {
   const neededBytes = options.sizeBytes;
   // On Linux O_EXCL alone asks that no file system is mounted from the device and nobody else claims it.
-  const exclusive = platform() === 'linux' ? fs.constants.O_EXCL : 0;
+  const exclusive = platform === 'linux' ? fs.constants.O_EXCL : 0;
   let fd: number;
   try {
     fd = fs.openSync(path, fs.constants.O_RDWR | exclusive);

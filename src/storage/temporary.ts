@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pid } from 'node:process';
@@ -21,7 +20,8 @@ function prefixFor(name: string): string {
 
 /** A name that nobody has, in the directory of `name`. Without a lock it is one that nobody takes for abandoned. */
 export function temporaryName(name: string, locking: 'on' | 'off'): string {
-  const suffix = `${pid}-${randomBytes(6).toString('hex')}`;
+  const random = Buffer.from(crypto.getRandomValues(new Uint8Array(6))).toString('hex');
+  const suffix = `${pid}-${random}`;
   return `${prefixFor(name)}${locking === 'on' ? '' : 'unlocked-'}${suffix}`;
 }
 

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { monotonicMilliseconds } from './clock.ts';
 
 const TURN_MS = 50;
 
@@ -7,11 +7,14 @@ const TURN_MS = 50;
  * passed since the last one. Undefined means that nothing is to be waited for.
  */
 export function turnGiver(): () => Promise<void> | undefined {
-  let lastTurn = performance.now();
+  let lastTurn = monotonicMilliseconds();
   return () => {
-    if (performance.now() - lastTurn < TURN_MS) return undefined;
-    return setImmediate().then(() => {
-      lastTurn = performance.now();
-    });
+    if (monotonicMilliseconds() - lastTurn < TURN_MS) return undefined;
+    return new Promise((resolve) =>
+      setImmediate(() => {
+        lastTurn = monotonicMilliseconds();
+        resolve();
+      }),
+    );
   };
 }

@@ -113,6 +113,6 @@ function badName(name: string): string | undefined {
   if (name.split('/').some((part) => part === '' || part.startsWith('.') || part.endsWith('.lock')))
     return 'a part between / is empty, starts with . or ends with .lock';
   if (name.endsWith('.')) return 'it ends with .';
-  if (/\p{Surrogate}/u.test(name)) return 'it is not valid Unicode';
+  if (!name.isWellFormed()) return 'it is not valid Unicode';
   return undefined;
 }

@@ -16,6 +16,8 @@ describe('time', () => {
   it('is printed in UTC to the second', () => {
     expect(formatTime(0)).toBe('1970-01-01T00:00:00Z');
     expect(formatTime(1700000000.9)).toBe('2023-11-14T22:13:20Z');
+    for (const seconds of [1, 951_782_400, 1_709_164_799, 1_735_689_599, 4_107_542_399, 253_402_300_799])
+      expect(formatTime(seconds)).toBe(new Date(seconds * 1000).toISOString().replace('.000Z', 'Z'));
     expect(formatTime(Number.MAX_SAFE_INTEGER)).toBe('9999-12-31T23:59:59Z');
   });
 

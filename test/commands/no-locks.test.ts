@@ -18,7 +18,7 @@ function stubThat(answer: string): string {
   return `const Module = require('node:module');
     const load = Module._load;
     Module._load = function (name, ...rest) {
-      if (name === 'fs-native-extensions') { ${answer}; }
+      if (name.startsWith('fs-native-extensions')) { ${answer}; }
       return load.call(this, name, ...rest);
     };`;
 }

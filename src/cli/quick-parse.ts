@@ -1,0 +1,42 @@
+import { allOptions, type CommandDefinition, type OptionDefinition } from './definition.ts';
+import { Invocation, type OptionValue } from './invocation.ts';
+
+/**
+ * Parses the usual command line: known options in full, one a word, with their values, and as many arguments as there must
+ * be. Undefined for all else: requests for help, mistakes, and rarer forms such as `-qp` or a value that begins with `-`.
+ * Those are for commander, which says the same about everything that is parsed here, but takes 3 ms to begin.
+ */
+export function quickParse(definition: CommandDefinition, argv: readonly string[]): Invocation | undefined {
+  const known = allOptions(definition);
+  const options = new Map<string, OptionValue | undefined>(known.map(({ name }) => [name, undefined]));
+  const operands: string[] = [];
+  for (let index = 0; index < argv.length; index++) {
+    const word = argv[index] as string;
+    if (!word.startsWith('-') || word === '-') {
+      operands.push(word);
+      continue;
+    }
+    const option = known.find((candidate) => isWritten(candidate, word));
+    if (option === undefined) return undefined;
+    let value: OptionValue = true;
+    if (option.value !== undefined) {
+      index++;
+      const next = argv[index];
+      if (next === undefined || next.startsWith('-')) return undefined;
+      const before = options.get(option.name);
+      value = option.repeats === true ? [...(typeof before === 'object' ? before : []), next] : next;
+    }
+    options.set(option.name, value);
+  }
+  return isCountRight(definition, operands.length) ? new Invocation(operands, options) : undefined;
+}
+
+function isWritten({ short, name, shortOnly }: OptionDefinition, word: string): boolean {
+  return (short !== undefined && word === `-${short}`) || (shortOnly !== true && word === `--${name}`);
+}
+
+function isCountRight({ arguments: all }: CommandDefinition, count: number): boolean {
+  const needed = all.filter(({ presence }) => presence === 'required' || presence === 'one-or-more').length;
+  const isOpen = all.some(({ presence }) => presence === 'one-or-more' || presence === 'any-number');
+  return count >= needed && (isOpen || count <= all.length);
+}
