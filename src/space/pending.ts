@@ -30,6 +30,10 @@ export const UNKNOWN_BIRTH = 0;
 /** Bounds the memory of one transaction; what is left over is looked at in the next one. */
 const MAX_EXAMINED = 100_000;
 
+/** So many records that belong together, up to the greatest number, are entered at once. */
+const MANY = 100;
+const MAX_ENTERED = 10_000;
+
 /**
  * Space that the newest state does not need, but an older one that somebody may still read: one of the two slots
  * after a cut, or a reader.
@@ -56,15 +60,14 @@ export class PendingSpace {
 
   /** `generation` is published without these ranges, as the first. */
   add(ranges: readonly BornRange[], generation: number): void {
-    const alike = ranges.map((range) => {
+    const alike = ranges.map(({ start, end, birth }): PendingRange => {
       // What claims to be born later than now is not to be believed.
-      const birth = range.birth > generation ? UNKNOWN_BIRTH : firstAlike(range.birth, this.held);
-      return { ...range, birth };
+      const first = birth > generation ? UNKNOWN_BIRTH : firstAlike(birth, this.held);
+      return { start, end, birth: first, givenUp: generation };
     });
-    for (const range of joinRanges(alike, ({ birth }) => birth)) {
-      this.total += range.end - range.start;
-      this.put({ ...range, givenUp: generation }, generation - 1);
-    }
+    const joined = joinRanges(alike, ({ birth }) => birth);
+    this.total += totalOf(joined);
+    this.put(joined, () => generation - 1);
   }
 
   /** Takes out what nobody needs when only the generations in `held` (ascending and apart) may still be read. */
@@ -72,7 +75,7 @@ export class PendingSpace {
     this.held = held;
     if (this.total === 0) return [];
     const free: HostRange[] = [];
-    const pinned: { readonly range: PendingRange; readonly holder: number }[] = [];
+    const pinned: PendingRange[] = [];
     let left = MAX_EXAMINED;
     let first = 0;
     for (const { first: end, last } of held) {
@@ -81,12 +84,11 @@ export class PendingSpace {
       first = last + 1;
       for (const { key, value } of found) {
         const range = pendingRange(key, value);
-        const holder = oldestHolder(range, held);
-        if (holder !== undefined) pinned.push({ range, holder });
+        if (oldestHolder(range, held) !== undefined) pinned.push(range);
         else free.push({ start: range.start, end: range.end });
       }
     }
-    for (const { range, holder } of pinned) this.put(range, holder);
+    this.put(pinned, (range) => oldestHolder(range, held) as number);
     this.total -= totalOf(free);
     return free;
   }
@@ -104,12 +106,37 @@ export class PendingSpace {
     return found;
   }
 
-  private put({ start, end, birth, givenUp }: PendingRange, waitsFor: number): void {
-    const value = new ByteWriter(18);
-    value.varint(end - start);
-    value.varint(birth);
-    putRecord(this.tree, numberKey(waitsFor, givenUp, start), value.finish());
+  private put(ranges: readonly PendingRange[], waitsForOf: (range: PendingRange) => number): void {
+    for (let at = 0; at < ranges.length; at += MAX_ENTERED) {
+      const groups = new Map<string, Map<string, Uint8Array>>();
+      for (const range of ranges.slice(at, at + MAX_ENTERED)) {
+        const prefix = numberKey(waitsForOf(range), range.givenUp);
+        const group = groups.get(prefix) ?? new Map<string, Uint8Array>();
+        groups.set(prefix, group.set(prefix + numberKey(range.start), encodeRange(range)));
+      }
+      for (const group of groups.values()) {
+        if (group.size < MANY) for (const [key, value] of group) putRecord(this.tree, key, value);
+        else this.putMany(group);
+      }
+    }
   }
+
+  /** Enters records that stand side by side with one change of the tree, with those that are between them already. */
+  private putMany(group: Map<string, Uint8Array>): void {
+    const keys = [...group.keys()].sort();
+    const [first, end] = [keys[0] as string, `${keys[keys.length - 1]}\0`];
+    const there = [...records(this.tree, first, end)];
+    for (const { key, value } of there) group.set(key, value);
+    const all = there.length === 0 ? keys : [...group.keys()].sort();
+    this.tree.replaceRange(first, end, { keys: all, values: all.map((key) => group.get(key) as Uint8Array) });
+  }
+}
+
+function encodeRange({ start, end, birth }: PendingRange): Uint8Array {
+  const value = new ByteWriter(18);
+  value.varint(end - start);
+  value.varint(birth);
+  return value.finish();
 }
 
 /** The earliest birth that is needed by the same generations in `held` as `birth` is: one for many, so that ranges can be joined. */

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ByteWriter } from '../../src/format/cursor.ts';
 import { RECORDS_OFFSET } from '../../src/format/layout.ts';
-import { NO_RECORDS, numberKey } from '../../src/format/record-page.ts';
+import { NO_RECORDS, numberInKey, numberKey } from '../../src/format/record-page.ts';
 import { recordLayout, spaceLayout } from '../../src/map/layouts.ts';
 import { PageStore } from '../../src/map/pages.ts';
-import { putRecord, type RecordTree } from '../../src/map/records.ts';
+import { putRecord, type RecordTree, records } from '../../src/map/records.ts';
 import { PersistentTree } from '../../src/map/tree.ts';
 import { walkTree } from '../../src/map/walk.ts';
 import { type HostRange, joinRanges } from '../../src/space/host-range.ts';
@@ -293,6 +293,53 @@ describe('Space', () => {
       expect(reads).toBeLessThan(20);
       expect(writtenBytes).toBeLessThan(8000);
     }
+  });
+
+  it('lets what waited for a reader that goes wait beside what waits for the next one already', () => {
+    const COUNT = 300;
+    const storage = new MemoryStorage();
+    let state = EMPTY;
+    let generation = 1;
+    const publish = (readers: readonly number[], change: (space: Space) => void): void => {
+      const space = new Space(new PageStore(storage), state);
+      const held = readers
+        .filter((reader) => reader < generation - 1)
+        .map((reader) => ({ first: reader, last: reader }));
+      space.begin([...held, { first: generation - 1, last: generation }]);
+      change(space);
+      state = space.finish(++generation, (bytes, place) => storage.write(bytes, place));
+    };
+    const places: number[] = [];
+    publish([], (space) => {
+      for (let index = 0; index < 2 * COUNT; index++) places.push(space.allocate(100, 'lasting'));
+    });
+    for (let round = 0; round < 6; round++) publish([2, 4], () => {});
+    publish([2, 4], (space) => {
+      // Neighbours are of different births: of generation 2, and of 4 as far as anybody knows.
+      for (const [index, place] of places.entries()) space.release(place, 100, index % 2 === 0 ? 2 : 4);
+    });
+    const waiting = (): Record<number, number> => {
+      const counts: Record<number, number> = {};
+      const pending = new Space(new PageStore(storage), state).pending;
+      for (const { key, value } of records(pending)) {
+        const { start, end } = pendingRange(key, value);
+        if (!places.includes(start)) continue;
+        expect(end).toBe(start + 100);
+        counts[numberInKey(key)] = (counts[numberInKey(key)] ?? 0) + 1;
+      }
+      return counts;
+    };
+    for (let round = 0; round < 3; round++) publish([2, 4], () => {});
+    expect(waiting()).toEqual({ 2: COUNT, 4: COUNT });
+    publish([4], () => {});
+    expect(waiting()).toEqual({ 4: 2 * COUNT });
+    publish([], () => {});
+    expect(waiting()).toEqual({});
+    publish([], () => {});
+    expect(state.freeBytes + state.reserve.reduce((sum, { start, end }) => sum + end - start, 0)).toBeGreaterThan(
+      COUNT,
+    );
+    expect(state.pendingBytes).toBeLessThan(2 * COUNT * 100);
   });
 
   it.each([
