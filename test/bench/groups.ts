@@ -1,3 +1,4 @@
+import { run as experiment } from './experiment.ts';
 import { run as flat } from './flat.ts';
 import { run as fragmentation } from './fragmentation.ts';
 import { run as gc } from './gc.ts';
@@ -16,7 +17,7 @@ interface Group {
 
 /** What real-image.sh uses. */
 const DISKS: readonly Package[] = ['e2fsprogs', 'mtools', 'dosfstools'];
-const TIMED: readonly Package[] = ['time', 'fio'];
+const TIMED: readonly Package[] = ['time'];
 
 /** In the order in which they run. */
 export const groups = {
@@ -27,6 +28,7 @@ export const groups = {
   series: { needs: [...DISKS, ...TIMED, 'restic', 'borgbackup', 'casync'], run: series },
   gc: { needs: [...DISKS, ...TIMED, 'qemu-utils'], run: gc },
   fragmentation: { needs: [...DISKS, ...TIMED], run: fragmentation },
+  experiment: { needs: [...DISKS, ...TIMED], run: experiment },
 } satisfies Record<string, Group>;
 
 export function isGroup(name: string): name is keyof typeof groups {

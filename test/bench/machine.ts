@@ -28,15 +28,15 @@ function describeDisk(): string | undefined {
   }
 }
 
-/** One line: processor, memory, release of Node, disk. */
-export function describeMachine(): string {
+/** One line: processor, memory, release of Node, and what the disk does. */
+export function describeMachine(disk: 'measured' | 'unknown'): string {
   const cores = cpus();
   const parts = [
     `${cores.length} x ${cores[0]?.model.trim()}`,
     `${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
     `${type()} ${release()}`,
     `Node ${process.versions.node}`,
-    describeDisk(),
+    disk === 'measured' ? describeDisk() : undefined,
   ];
   return parts.filter((part) => part !== undefined).join(', ');
 }

@@ -4,12 +4,15 @@
 //
 // GROUP: see groups.ts; without one all but 'experiment'. --small: small disks, to try the benchmark itself.
 import { fork } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { drawChart } from './chart.ts';
 import { groups, isGroup } from './groups.ts';
 import { describeMachine } from './machine.ts';
-import { installPeers } from './peers.ts';
+import { installPeers, type Package } from './peers.ts';
 import { formatReport, isMet, type Report } from './report.ts';
 import type { BenchOptions } from './workbench.ts';
 
@@ -18,19 +21,28 @@ interface Task {
   readonly options: BenchOptions;
 }
 
-/** A process that has used much memory starts others slowly: so each group gets a fresh one. */
-function inOwnProcess(task: Task): Promise<Report> {
-  return new Promise((resolve, reject) => {
+/**
+ * A process that has used much memory starts others slowly: so each group gets a fresh one. What it made is removed also
+ * when it is stopped.
+ */
+async function inOwnProcess(group: string, options: Omit<BenchOptions, 'directory'>): Promise<Report> {
+  const directory = mkdtempSync(join(tmpdir(), 'vsimg-bench-'));
+  const task: Task = { group, options: { ...options, directory } };
+  const child = fork(process.argv[1] as string, ['--task', JSON.stringify(task)], { execArgv: ['--expose-gc'] });
+  const stop = (): boolean => child.kill();
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  try {
     let report: Report | undefined;
-    const child = fork(process.argv[1] as string, ['--task', JSON.stringify(task)], { execArgv: ['--expose-gc'] });
     child.on('message', (message) => {
       report = message as Report;
     });
-    child.on('close', (status) => {
-      if (report !== undefined && status === 0) resolve(report);
-      else reject(new Error(`'${task.group}' ended with ${status}`));
-    });
-  });
+    const [status, signal] = (await once(child, 'close')) as [number | null, string | null];
+    if (report === undefined || status !== 0) throw new Error(`'${group}' ended with ${signal ?? status}`);
+    return report;
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 async function runTask(text: string): Promise<void> {
@@ -57,18 +69,20 @@ async function runAll(args: string[]): Promise<void> {
     if (!isGroup(name)) throw new Error(`no group '${name}': there are ${Object.keys(groups).join(', ')}`);
     return { name, group: groups[name] };
   });
-  installPeers(new Set(chosen.flatMap(({ group }) => group.needs)));
-  const machine = describeMachine();
+  const size = values.small ? 'small' : 'full';
+  const needs: Package[] = chosen.flatMap(({ group }) => group.needs);
+  installPeers(new Set(size === 'full' ? [...needs, 'fio'] : needs));
+  const machine = describeMachine(size === 'full' ? 'measured' : 'unknown');
   console.log(machine);
   const reports: { readonly group: string; readonly report: Report }[] = [];
   for (const { name } of chosen) {
-    const report = await inOwnProcess({ group: name, options: { runs, size: values.small ? 'small' : 'full' } });
+    const report = await inOwnProcess(name, { runs, size });
     console.log(formatReport(report));
     reports.push({ group: name, report });
   }
   if (reports.some(({ report }) => (report.failures ?? []).length > 0)) process.exitCode = 1;
   const barred = reports.flatMap(({ report }) => report.figures.map(isMet)).filter((met) => met !== undefined);
-  console.log(`\n${barred.filter((met) => met).length} of ${barred.length} bars met.`);
+  if (barred.length > 0) console.log(`\n${barred.filter((met) => met).length} of ${barred.length} bars met.`);
   if (values.json !== undefined) {
     const results = reports.map(({ group, report }) => ({
       group,

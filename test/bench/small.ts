@@ -10,6 +10,10 @@ import { type BenchOptions, type Command, program, vsimg, type Work, Workbench }
 const RUNS_FACTOR = 5;
 const MEMORY_RUNS = 3;
 
+function timedRuns({ runs, size }: BenchOptions): number {
+  return size === 'full' ? runs * RUNS_FACTOR : runs;
+}
+
 interface SmallCommand {
   readonly what: string;
   readonly command: (image: string, scale: Scale) => Command;
@@ -60,8 +64,8 @@ function measureCommand(bench: Workbench, { what, command, prepare, atMost }: Sm
     large: work('large.vsi', large),
   };
   const { runs } = bench.options;
-  const times = bench.compare(works, { runs: runs * RUNS_FACTOR, processes: 'untouched' });
-  const peaks = bench.compare(works, { runs: Math.min(MEMORY_RUNS, runs), warmUps: 0 });
+  const times = bench.compare(works, { runs: timedRuns(bench.options), processes: 'untouched', disk: 'untouched' });
+  const peaks = bench.compare(works, { runs: Math.min(MEMORY_RUNS, runs), warmUps: 0, disk: 'untouched' });
   const peakMiB = Math.max(peaks.small.peakMiB, peaks.large.peakMiB);
   return [
     timeRatio(`${what} to \`node -e 0\``, times.small, times.node, { atMost }),
@@ -86,7 +90,7 @@ export function run(options: BenchOptions): Promise<Report> {
     return {
       title: 'Small commands',
       notes: [
-        `Medians of ${options.runs * RUNS_FACTOR} runs. Small image: ${describeScale(SMALLEST)}. Large image: ${describeScale(large)}.`,
+        `Medians of ${timedRuns(options)} runs. Small image: ${describeScale(SMALLEST)}. Large image: ${describeScale(large)}.`,
       ],
     };
   });

@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Figure, Report } from './report.ts';
@@ -10,6 +9,8 @@ export interface BenchOptions {
   readonly runs: number;
   /** 'small': disks of 1 GiB and scale images of a thousandth, to try the benchmark itself. */
   readonly size: 'full' | 'small';
+  /** An empty folder for everything that is made. */
+  readonly directory: string;
 }
 
 export interface Command {
@@ -38,6 +39,8 @@ export interface ComparisonOptions {
   readonly warmUps?: number;
   /** 'untouched': without the millisecond that measuring its memory costs a process. */
   readonly processes?: 'measured' | 'untouched';
+  /** 'synced': before each run, so that nobody waits for what another one wrote. */
+  readonly disk?: 'synced' | 'untouched';
 }
 
 const VSIMG = 'bin/vsimg.js';
@@ -66,7 +69,6 @@ export function piped({ argv }: Command): Command {
 /** A scratch directory, the programs that run in it, and what their runs took. */
 export class Workbench {
   readonly options: BenchOptions;
-  readonly directory: string;
   private readonly environment: NodeJS.ProcessEnv;
   private readonly figures: Figure[] = [];
   private readonly failures: string[] = [];
@@ -74,7 +76,6 @@ export class Workbench {
 
   private constructor(options: BenchOptions) {
     this.options = options;
-    this.directory = mkdtempSync(join(tmpdir(), 'vsimg-bench-'));
     // Node reads that file at every start, which takes longer than the start itself.
     const { NODE_EXTRA_CA_CERTS: _, ...environment } = process.env;
     this.environment = {
@@ -91,15 +92,11 @@ export class Workbench {
   /** Gives `measure` a workbench, and reports what it measured. */
   static async report(
     options: BenchOptions,
-    measure: (bench: Workbench) => Promise<Pick<Report, 'title' | 'notes'>>,
+    measure: (bench: Workbench) => Promise<Omit<Report, 'figures' | 'failures'>>,
   ): Promise<Report> {
     const bench = new Workbench(options);
-    try {
-      const about = await measure(bench);
-      return { ...about, figures: [...bench.figures, bench.peakFigure()], failures: bench.failures };
-    } finally {
-      rmSync(bench.directory, { recursive: true, force: true });
-    }
+    const about = await measure(bench);
+    return { ...about, figures: [...bench.figures, ...bench.peakFigures()], failures: bench.failures };
   }
 
   /** Figures that stand for themselves: when they fail, the others are measured all the same. */
@@ -107,12 +104,14 @@ export class Workbench {
     try {
       this.figures.push(...(await part()));
     } catch (error) {
-      this.failures.push(error instanceof Error ? error.message.trim() : String(error));
+      const failure = error instanceof Error ? error.message.trim() : String(error);
+      console.error(failure);
+      this.failures.push(failure);
     }
   }
 
   at(name: string): string {
-    return join(this.directory, name);
+    return join(this.options.directory, name);
   }
 
   /** The same path, with nothing there. */
@@ -147,19 +146,19 @@ export class Workbench {
     }
   }
 
-  /** All works in turn, `runs` times; `sync` before each, so that nobody waits for what another one wrote. */
+  /** All works in turn, `runs` times. */
   compare<Name extends string>(
     works: Readonly<Record<Name, Work>>,
     options: ComparisonOptions = {},
   ): Record<Name, Measured> {
-    const { runs = this.options.runs, warmUps = 1, processes = 'measured' } = options;
+    const { runs = this.options.runs, warmUps = 1, processes = 'measured', disk = 'synced' } = options;
     const names = Object.keys(works) as Name[];
     const seconds = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
     const peaks = Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
     for (let run = -warmUps; run < runs; run++) {
       for (const name of names) {
         works[name].prepare?.();
-        if (processes === 'measured') this.run(program('sync'));
+        if (disk === 'synced') this.run(program('sync'));
         let sum = 0;
         for (const command of works[name].commands) {
           const taken = processes === 'measured' ? this.timed(command) : { seconds: this.elapsed(command), peakMiB: 0 };
@@ -173,9 +172,11 @@ export class Workbench {
     return Object.fromEntries(measured) as Record<Name, Measured>;
   }
 
-  private peakFigure(): Figure {
+  /** No command of ours in this group had a higher peak. */
+  private peakFigures(): Figure[] {
     const { peakMiB, name } = this.highest;
-    return { what: `highest peak memory of any command above (${name})`, value: peakMiB, unit: 'MiB', atMost: 256 };
+    if (peakMiB === 0) return [];
+    return [{ what: `highest peak memory of any command above (${name})`, value: peakMiB, unit: 'MiB', atMost: 256 }];
   }
 
   /** Wall time of the whole process, and its peak of memory as wait4(2) tells it to GNU time. */
