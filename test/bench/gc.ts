@@ -51,7 +51,7 @@ class Collections {
     const keptBytes = bench.lengthBytes('kept.vsi');
     const figures: Figure[] = [
       timeRatio(
-        `\`delete\` of four of six versions and \`gc\`, ${codec}, to four times \`qemu-img snapshot -d\``,
+        `\`delete\` of 4 of 6 versions and \`gc\`, ${codec}, to \`qemu-img snapshot -d\``,
         measured.ours,
         measured.qemu,
         { atMost: 1 },
@@ -63,7 +63,7 @@ class Collections {
         atMost: 1,
       },
       ratio(
-        '- length of the file, to that of a fresh import of what is kept',
+        '- length of the file, to a fresh import of what is kept',
         bytesQuantity(bench.lengthBytes('ours.vsi')),
         bytesQuantity(keptBytes),
         { atMost: 1.03 },
@@ -101,7 +101,7 @@ class Collections {
       ratio(what, bytesQuantity(bytes), bytesQuantity(keptBytes), { atMost, peakMiB });
     return [
       length(
-        `after ${writes.toLocaleString('en')} random writes of 4 KiB, ${codec}: length of the file, to that of a fresh import of what is kept`,
+        `after ${writes.toLocaleString('en')} random writes, ${codec}: length, to a fresh import`,
         plain,
         1.3 + (64 * MIB) / keptBytes,
       ),

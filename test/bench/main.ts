@@ -92,7 +92,7 @@ async function runAll(args: string[]): Promise<void> {
     writeFileSync(values.json, `${JSON.stringify({ machine, runs, groups: results }, null, 2)}\n`);
   }
   if (values.svg !== undefined) {
-    writeFileSync(values.svg, drawChart(reports.flatMap(({ report }) => report.figures)));
+    writeFileSync(values.svg, drawChart(reports.map(({ report }) => report)));
   }
 }
 

@@ -124,16 +124,17 @@ export class Workbench {
     return statSync(this.at(name)).size;
   }
 
-  /** Runs it without measuring; returns what it printed. */
-  run({ argv }: Command, input?: string): string {
-    const [name, ...args] = argv as [string, ...string[]];
+  /** Runs it without measuring its time; returns what it printed. */
+  run(command: Command, input?: string): string {
+    const [name, ...args] = this.watched(command) as [string, ...string[]];
     const { status, error, stdout, stderr } = spawnSync(name, args, {
       env: this.environment,
       encoding: 'utf8',
       maxBuffer: 2 ** 30,
       ...(input === undefined ? { stdio: ['ignore', 'pipe', 'pipe'] } : { input }),
     });
-    if (status !== 0) throw new Error(`'${argv.join(' ')}' ended with ${status}: ${error?.message ?? stderr}`);
+    if (status !== 0) throw new Error(`'${command.argv.join(' ')}' ended with ${status}: ${error?.message ?? stderr}`);
+    this.peakOf(command);
     return stdout;
   }
 
@@ -172,21 +173,28 @@ export class Workbench {
     return Object.fromEntries(measured) as Record<Name, Measured>;
   }
 
-  /** No command of ours in this group had a higher peak. */
+  /** Wall time of the whole process, and its peak of memory. */
+  timed(command: Command): Measured {
+    const seconds = this.elapsed({ ...command, argv: this.watched(command) });
+    return { seconds, peakMiB: this.peakOf(command) };
+  }
+
+  /** No command of ours in this group had a higher peak, among them those that are not timed. */
   private peakFigures(): Figure[] {
     const { peakMiB, name } = this.highest;
     if (peakMiB === 0) return [];
-    return [{ what: `highest peak memory of any command above (${name})`, value: peakMiB, unit: 'MiB', atMost: 256 }];
+    return [{ what: `highest peak memory of all commands (${name})`, value: peakMiB, unit: 'MiB', atMost: 256 }];
   }
 
-  /** Wall time of the whole process, and its peak of memory as wait4(2) tells it to GNU time. */
-  timed(command: Command): Measured {
-    const report = this.at('peak');
-    const seconds = this.elapsed({ ...command, argv: [GNU_TIME, '-f', '%M', '-o', report, ...command.argv] });
-    const peakMiB = Number(readFileSync(report, 'utf8')) / 1024;
-    const isOurs = command.argv[1] === VSIMG;
-    if (isOurs && peakMiB > this.highest.peakMiB) this.highest = { peakMiB, name: `\`${command.argv[2]}\`` };
-    return { seconds, peakMiB };
+  private watched({ argv }: Command): string[] {
+    return [GNU_TIME, '-f', '%M', '-o', this.at('peak'), ...argv];
+  }
+
+  /** What wait4(2) told GNU time of the command that has just ended, in MiB. */
+  private peakOf({ argv }: Command): number {
+    const peakMiB = Number(readFileSync(this.at('peak'), 'utf8')) / 1024;
+    if (argv[1] === VSIMG && peakMiB > this.highest.peakMiB) this.highest = { peakMiB, name: `\`${argv[2]}\`` };
+    return peakMiB;
   }
 
   private elapsed({ argv, stdout }: Command): number {
