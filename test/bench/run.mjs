@@ -1,19 +1,15 @@
-// Bundles the measurements, which are TypeScript and look into the engine, and runs them one after the other.
-//
-//   npm run bench [-- NAME...]      NAME: flat, space, transfer (default: all)
-import { spawnSync } from 'node:child_process';
-import { argv, execPath, exit } from 'node:process';
+// Bundles the benchmark, which is TypeScript and looks into the engine, and runs it. See main.ts.
+import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import process, { argv, execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { bundle } from '../support/bundle.mjs';
 
-const here = fileURLToPath(new URL('.', import.meta.url));
-const names = argv.length > 2 ? argv.slice(2) : ['flat', 'space', 'transfer'];
-
-const out = await bundle(
-  'vsimg-bench',
-  names.map((name) => `${here}${name}.ts`),
-);
-for (const name of names) {
-  const { status } = spawnSync(execPath, ['--expose-gc', `${out}/${name}.mjs`], { stdio: 'inherit' });
-  if (status !== 0) exit(1);
-}
+const out = await bundle(`vsimg-bench/${process.pid}`, [fileURLToPath(new URL('main.ts', import.meta.url))]);
+const child = spawn(execPath, [`${out}/main.mjs`, ...argv.slice(2)], { stdio: 'inherit' });
+// It has something to put away when it is stopped.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+child.on('close', (status) => {
+  rmSync(out, { recursive: true, force: true });
+  process.exitCode = status ?? 1;
+});

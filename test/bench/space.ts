@@ -7,8 +7,9 @@ import { type Child, isLeaf, isStored, type TreeNode } from '../../src/map/node.
 import { MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
 import { openFileSource } from '../../src/storage/source.ts';
 import { SeededRandom } from '../support/random.ts';
-import { realDisk } from './real-disk.ts';
-import { type Figure, printFigures } from './report.ts';
+import { realDisks } from './real-disk.ts';
+import type { Figure, Report } from './report.ts';
+import type { BenchOptions } from './workbench.ts';
 
 const BLOCK = 4096;
 const MIB = 2 ** 20;
@@ -61,13 +62,13 @@ async function rewrites(): Promise<Figure[]> {
     {
       what: '100 random 4 KiB rewrites of 512 MiB, together',
       value: (disk.sizeBytes - before) / MIB,
-      bar: 0.45,
+      atMost: 0.45,
       unit: 'MiB',
     },
     {
       what: 'the same as 100 `write` commands, after `gc`',
       value: (apart.sizeBytes - before) / MIB,
-      bar: 0.45,
+      atMost: 0.45,
       unit: 'MiB',
     },
   ];
@@ -88,11 +89,11 @@ async function imported(path: string): Promise<Figure[]> {
   }
   await image.gc();
   return [
-    { what: `interval map of an imported ${gib} GiB ext4 disk`, value: map / gib, bar: 2048, unit: 'B per GiB' },
+    { what: `interval map of an imported ${gib} GiB ext4 disk`, value: map / gib, atMost: 2048, unit: 'B per GiB' },
     {
       what: 'a version that changes one block of it, besides the block (10,000 versions, after `gc`)',
       value: (disk.sizeBytes - before) / versions - BLOCK,
-      bar: 1024,
+      atMost: 1024,
       unit: 'B',
     },
   ];
@@ -132,14 +133,14 @@ async function scattered(): Promise<Figure[]> {
     {
       what: `map of ${extents.toLocaleString('en')} blocks written in random order (${count.toLocaleString('en')} extents)`,
       value: bytes / count,
-      bar: 6.5,
+      atMost: 6.5,
       unit: 'B per extent',
     },
-    { what: 'the same in memory, all leaves held', value: memory / count, bar: 24, unit: 'B per extent' },
+    { what: 'the same in memory, all leaves held', value: memory / count, atMost: 24, unit: 'B per extent' },
     {
       what: 'a version that changes one block of it, besides the block (10,000 versions, after `gc`)',
       value: (disk.sizeBytes - before) / versions - small,
-      bar: 2048,
+      atMost: 2048,
       unit: 'B',
     },
   ];
@@ -159,4 +160,7 @@ function memoryOfMap(container: Container): number {
   return held.length === 0 ? 0 : after - before;
 }
 
-printFigures('Bytes', [...(await rewrites()), ...(await imported(realDisk())), ...(await scattered())]);
+export async function run({ size }: BenchOptions): Promise<Report> {
+  const [disk] = realDisks(size) as [string];
+  return { title: 'Bytes', figures: [...(await rewrites()), ...(await imported(disk)), ...(await scattered())] };
+}

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Makes three states of one ext4 disk that was really used (packages installed, files deleted, appended to and
+# Makes states of one ext4 disk that was really used (packages installed, files deleted, appended to and
 # rewritten in place, then trimmed) and one FAT disk, all sparse raw files.
 #
-#   real-image.sh [VIRTUAL_SIZE [DATA_MIB]]      default: 1G 150
+#   real-image.sh [VIRTUAL_SIZE [DATA_MIB [STATES]]]      default: 1G 150 3
+#
+# Three states grow to DATA_MIB. Of six states the second, third and fifth grow, the fourth changes little, and in the
+# sixth much is deleted.
 #
 # Prints "PATH SIZE_BYTES ALLOCATED_BYTES" for each. A second call with the same arguments only prints. Needs Debian,
 # mke2fs, mtools and dosfstools; loop mounts where they work, debugfs where not. Files are kept under
@@ -12,9 +15,14 @@ export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
 virtual_size=${1:-1G}
 data_mib=${2:-150}
+states=${3:-3}
+case $states in
+  3 | 6) ;;
+  *) echo "there are series of 3 or 6 states" >&2 && exit 64 ;;
+esac
 script=$(realpath "${BASH_SOURCE[0]}")
 cache=$(realpath -m "${VSIMG_TEST_CACHE:-$(dirname "$script")/../../node_modules/.cache/vsimg-images}")
-series=$cache/$virtual_size-$data_mib
+series=$cache/$virtual_size-$data_mib-$states
 made_by=$(sha256sum <"$script")
 
 # In the order of unpacking; the first ones that fit into the wanted amount are taken.
@@ -27,7 +35,7 @@ packages=(
 
 report() {
   local image
-  for image in "$series"/disk{1,2,3}.raw "$series"/fat.raw; do
+  for image in "$series"/*.raw; do
     echo "$image $(stat -c %s "$image") $(($(stat -c %b "$image") * 512))"
   done
 }
@@ -89,7 +97,6 @@ change_disk() {
     cp -a "$stage/." "$work/mnt/"
     cat "$work/log" >>"$work/mnt/log"
     dd if="$work/database" of="$work/mnt/database" bs=4096 conv=notrunc status=none
-    fstrim "$work/mnt" 2>/dev/null || true
     umount "$work/mnt"
     mounted=
   else
@@ -102,19 +109,24 @@ change_disk() {
     } >"$work/commands"
     debugfs -w -f "$work/commands" "$image" >/dev/null 2>&1
   fi
-  e2fsck -fp "$image" >/dev/null || [ $? -le 1 ]
+  e2fsck -fp -E discard "$image" >/dev/null || [ $? -le 1 ]
 }
 
-# next_state FROM TO UP_TO_MIB KEEP: of every KEEP small files under usr/share, one is deleted.
+# next_state UP_TO_MIB KEEP [GONE]: the state after the newest one. Of every KEEP small files under usr/share, one is
+# deleted, and besides the files that the file GONE lists.
+state=1
 next_state() {
-  local stage=$work/stage$2
-  cp --sparse=always "$work/out/disk$1.raw" "$work/out/disk$2.raw"
+  local from=$state stage
+  state=$((state + 1))
+  stage=$work/stage$state
+  cp --sparse=always "$work/out/disk$from.raw" "$work/out/disk$state.raw"
   mkdir "$stage"
-  unpack "$stage" "$3"
-  (cd "$work/tree" && find usr/share -type f -size -64k | sort | awk -v keep="$4" 'NR % keep == 0') >"$work/gone"
+  unpack "$stage" "$1"
+  (cd "$work/tree" && find usr/share -type f -size -64k | sort | awk -v keep="$2" 'NR % keep == 0') >"$work/gone"
+  if [ -n "${3:-}" ]; then cat "$3" >>"$work/gone"; fi
   touch_database 200
-  log_lines 1 $((20000 * $2)) >"$work/log"
-  change_disk "$work/out/disk$2.raw" "$stage" "$work/gone"
+  log_lines 1 $((20000 * state)) >"$work/log"
+  change_disk "$work/out/disk$state.raw" "$stage" "$work/gone"
 }
 
 # The list of packages is missing on a fresh machine and names removed versions on one that was not updated for long.
@@ -123,15 +135,24 @@ if ! compgen -G "$cache/packages/coreutils_*.deb" >/dev/null && ! download coreu
   download coreutils
 fi
 
-unpack "$work/tree" $((data_mib * 6 / 10))
+unpack "$work/tree" $((data_mib * (states == 3 ? 60 : 20) / 100))
 head -c 8M /dev/zero >"$work/database"
 touch_database 1000
 cp "$work/database" "$work/tree/database"
-log_lines() { seq -f "Jun 11 12:00:00 host daemon[%.0f]: request served, status 200" "$1" "$2"; }
 truncate -s "$virtual_size" "$work/out/disk1.raw"
 mke2fs -q -F -t ext4 -U 01234567-89ab-cdef-0123-456789abcdef -d "$work/tree" "$work/out/disk1.raw"
-next_state 1 2 $((data_mib * 8 / 10)) 5
-next_state 2 3 "$data_mib" 3
+if ((states == 3)); then
+  next_state $((data_mib * 80 / 100)) 5
+  next_state "$data_mib" 3
+else
+  next_state $((data_mib * 36 / 100)) 5
+  next_state $((data_mib * 50 / 100)) 3
+  next_state 0 100
+  next_state "$data_mib" 4
+  (cd "$work/stage3" && find . -type f -printf '%P\n') >"$work/deleted"
+  (cd "$work/stage5" && find . -type f -printf '%P\n' | awk 'NR % 3 == 0') >>"$work/deleted"
+  next_state 0 2 "$work/deleted"
+fi
 
 if ((unpacked_kib < data_mib * 1024 * 7 / 10)); then
   echo "only $((unpacked_kib / 1024)) MiB of packages could be had" >&2
