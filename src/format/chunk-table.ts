@@ -241,9 +241,7 @@ function readChunk(
   const rawBytes = held * blockBytes;
   if (codec === CODEC.raw ? storedBytes !== rawBytes : storedBytes === 0 || storedBytes >= rawBytes)
     reader.fail(`chunk of ${storedBytes} bytes for ${rawBytes}`);
-  const checksums = new Uint32Array(codec === CODEC.raw ? held : 1);
-  for (let index = 0; index < checksums.length; index++) checksums[index] = reader.uint32();
-  return { ...draft, checksums };
+  return { ...draft, checksums: reader.uint32s(codec === CODEC.raw ? held : 1) };
 }
 
 /**

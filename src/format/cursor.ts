@@ -1,5 +1,7 @@
 import { corrupt } from '../errors.ts';
 
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
 /** Reads integers from hostile bytes; every overrun is a 'corrupt' error. */
 export class ByteReader {
   readonly bytes: Uint8Array;
@@ -66,6 +68,14 @@ export class ByteReader {
     );
   }
 
+  /** `count` numbers, in memory of their own. */
+  uint32s(count: number): Uint32Array {
+    const bytes = this.take(4 * count);
+    if (IS_LITTLE_ENDIAN) return new Uint32Array(Uint8Array.from(bytes).buffer);
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    return Uint32Array.from({ length: count }, (_, index) => view.getUint32(4 * index, true));
+  }
+
   /** Below 2^53, as every number here. */
   uint64(): number {
     const low = this.uint32();
@@ -87,12 +97,11 @@ export class ByteReader {
   }
 }
 
-const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
-
 /** Writes what `ByteReader` reads; grows as needed. */
 export class ByteWriter {
   private buffer: Uint8Array;
-  private length = 0;
+  /** Bytes written so far. */
+  length = 0;
 
   constructor(capacityBytes = 256) {
     this.buffer = new Uint8Array(capacityBytes);
@@ -148,6 +157,13 @@ export class ByteWriter {
   raw(bytes: Uint8Array): void {
     const at = this.room(bytes.length);
     this.buffer.set(bytes, at);
+  }
+
+  /** All that was written, until the next byte is; it begins anew then. */
+  takeAll(): Uint8Array {
+    const all = this.buffer.subarray(0, this.length);
+    this.length = 0;
+    return all;
   }
 
   /** All that was written, as its own copy. */

@@ -3,7 +3,7 @@ import { ByteWriter } from '../format/cursor.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
 import type { TreeRoot } from '../format/page.ts';
 import { MAX_MESSAGE_BYTES } from '../format/version-record.ts';
-import { createHasher, type Hasher } from '../log/hash.ts';
+import { createHasher } from '../log/hash.ts';
 import { compareMaps } from '../map/compare.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import { checkRefName } from '../versions/refs.ts';
@@ -11,6 +11,9 @@ import type { CommitOptions } from './api.ts';
 import type { Container } from './container.ts';
 import { diffViews } from './diff.ts';
 import type { View } from './view.ts';
+
+/** Hashed at a time. */
+const DIGEST_BYTES = 16 * 1024;
 
 /** The version that HEAD stands for as a view; an empty disk of the same size before the first one. */
 export function headView(container: Container): View {
@@ -92,8 +95,8 @@ function versionId(
   container: Container,
   record: { parent: number | null; sizeBytes: number; timeSeconds: number; message: string },
 ): Uint8Array {
-  const hasher = createHasher();
-  const writer = new ByteWriter();
+  const digest = new Digest();
+  const { writer } = digest;
   const parent = record.parent === null ? undefined : container.versions.need(record.parent);
   writer.byte(parent === undefined ? 0 : 1);
   if (parent !== undefined) writer.raw(parent.id);
@@ -105,40 +108,52 @@ function versionId(
   const message = Buffer.from(record.message, 'utf8');
   writer.varint(message.length);
   writer.raw(message);
-  hasher.update(writer.finish());
   const parentMap = new ExtentMap(container.pages, parent?.map ?? null);
   for (const { start, end, b } of compareMaps(parentMap, container.map)) {
-    if (b) hashData(container, start, end, hasher);
-    else hashRange(hasher, 0, start, end);
+    if (b) digestData(container, { start, end }, digest);
+    else digest.range(0, start, end);
   }
-  return hasher.finish();
+  return digest.finish();
 }
 
-function hashRange(hasher: Hasher, kind: number, start: number, end: number): void {
-  const writer = new ByteWriter(24);
-  writer.byte(kind);
-  writer.varint(start);
-  writer.varint(end - start);
-  hasher.update(writer.finish());
+/** Gathers what is hashed, because small updates cost more than hashing. */
+class Digest {
+  readonly writer = new ByteWriter(DIGEST_BYTES + 256);
+  readonly #hasher = createHasher();
+
+  range(kind: number, start: number, end: number): void {
+    this.writer.byte(kind);
+    this.writer.varint(start);
+    this.writer.varint(end - start);
+    this.next();
+  }
+
+  /** To be called now and then. */
+  next(): void {
+    if (this.writer.length >= DIGEST_BYTES) this.#hasher.update(this.writer.takeAll());
+  }
+
+  finish(): Uint8Array {
+    this.#hasher.update(this.writer.takeAll());
+    return this.#hasher.finish();
+  }
 }
 
-function hashData(container: Container, start: number, end: number, hasher: Hasher): void {
-  for (const extent of container.map.extents(start, end)) {
-    if (extent.kind === EXTENT_KIND.lost) {
-      hashRange(hasher, 2, extent.start, extent.start + extent.length);
-      continue;
-    }
-    hashRange(hasher, 1, extent.start, extent.start + extent.length);
+function digestData(container: Container, range: { start: number; end: number }, digest: Digest): void {
+  const { writer } = digest;
+  for (const extent of container.map.extents(range.start, range.end)) {
+    const isLost = extent.kind === EXTENT_KIND.lost;
+    digest.range(isLost ? 2 : 1, extent.start, extent.start + extent.length);
+    if (isLost) continue;
     for (const part of container.reader.partsAndLost(extent.log, extent.length)) {
-      const writer = new ByteWriter(48);
       if ('lost' in part) {
-        hashRange(hasher, 2, 0, part.lost);
+        digest.range(2, 0, part.lost);
         continue;
       }
       writer.varint(part.first);
       writer.varint(part.count);
       writer.raw(part.chunk.hash);
-      hasher.update(writer.finish());
+      digest.next();
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { GuestRun } from '../format/chunk-table.ts';
-import { chunkBlocksOf, segmentBlocksOf } from '../format/chunk-table.ts';
+import { chunkBlocksOf } from '../format/chunk-table.ts';
 import type { HostRange } from '../format/header.ts';
-import { CHUNK_BYTES } from '../format/layout.ts';
+import { CHUNK_BYTES, SEGMENT_BYTES } from '../format/layout.ts';
 import { type Crew, sharedCrew } from '../log/crew.ts';
 import type { FillJob, FillResult } from '../log/fill-job.ts';
 import { ChunkPlacer } from '../log/placer.ts';
@@ -12,6 +12,15 @@ import type { ByteRange, SourceFile } from '../storage/transfer.ts';
 import type { WriteReport } from './api.ts';
 import type { Container } from './container.ts';
 import { NOTHING_WRITTEN } from './write.ts';
+
+/**
+ * A window, which begins at a multiple of this in the disk, is filled as one segment: so it depends only on what the disk
+ * holds how it is stored, and not on where the source has holes, or on threads.
+ */
+export const WINDOW_BYTES = SEGMENT_BYTES;
+
+/** The same on every machine, because places in the file depend on it; enough for as many threads as there may be. */
+const JOBS_UNDER_WAY = 8;
 
 /** One job under way: its ranges, and where its stored bytes go. */
 interface Filling {
@@ -41,8 +50,6 @@ export class Filler {
   readonly #buffers: SegmentBuffer[] = [];
   /** Space of the container that was set aside for jobs and not used by them. */
   #spans: HostRange[] = [];
-  #ranges: ByteRange[] = [];
-  #blocks = 0;
 
   constructor(container: Container, source: SourceFile, events: FillEvents) {
     this.#container = container;
@@ -50,52 +57,41 @@ export class Filler {
     this.#events = events;
   }
 
-  /** `range` begins with a block and is a hole in the working state. */
-  async add(range: ByteRange): Promise<void> {
-    const { blockBytes } = this.#container;
-    const segmentBlocks = segmentBlocksOf(blockBytes);
-    for (let start = range.start; start < range.end; ) {
-      const end = Math.min(range.end, start + (segmentBlocks - this.#blocks) * blockBytes);
-      this.#ranges.push({ start, end });
-      this.#blocks += Math.ceil((end - start) / blockBytes);
-      start = end;
-      if (this.#blocks === segmentBlocks) await this.#send();
-    }
+  /** `ranges` lie in one window of `WINDOW_BYTES`, begin with blocks, and are holes in the working state. */
+  async add(ranges: readonly ByteRange[]): Promise<void> {
+    this.#under.push(this.#start(ranges));
+    while (this.#under.length > JOBS_UNDER_WAY) await this.#takeIn();
   }
 
   /** Returns when all that was added is in the working state. */
   async finish(): Promise<void> {
-    if (this.#blocks > 0) await this.#send();
     while (this.#under.length > 0) await this.#takeIn();
     for (const { start, end } of this.#spans) this.#container.space.takeBack(start, end - start);
     this.#spans = [];
   }
 
-  async #send(): Promise<void> {
+  #start(ranges: readonly ByteRange[]): Filling {
     const { blockBytes, header, storage } = this.#container;
     const { compression } = header;
     const { descriptor } = storage;
     const isDirect = compression.codec === 'none' && descriptor !== undefined;
-    const into = isDirect ? this.#setAside() : (this.#buffers.pop() ?? segmentBuffer());
+    const into = isDirect ? this.#setAside(ranges) : (this.#buffers.pop() ?? segmentBuffer());
     const job: FillJob = {
       kind: 'fill',
       source: this.#source.descriptor,
-      ranges: this.#ranges,
+      ranges,
       blockBytes,
       compression,
       into:
         'data' in into ? { memory: into.data } : { file: descriptor as NonNullable<typeof descriptor>, spans: into },
     };
-    const done = this.#crew.run(job).catch(() => undefined);
-    this.#under.push({ ranges: this.#ranges, into, done });
-    this.#ranges = [];
-    this.#blocks = 0;
-    while (this.#under.length > this.#crew.depth) await this.#takeIn();
+    return { ranges, into, done: this.#crew.run(job).catch(() => undefined) };
   }
 
-  /** Ranges with room for the chunks of the next segment. */
-  #setAside(): HostRange[] {
-    let missing = this.#blocks * this.#container.blockBytes;
+  /** Space with room for the chunks of a segment. */
+  #setAside(ranges: readonly ByteRange[]): HostRange[] {
+    const { blockBytes, space } = this.#container;
+    let missing = ranges.reduce((total, range) => total + blocksOf(range, blockBytes), 0) * blockBytes;
     const spans: HostRange[] = [];
     while (missing > 0) {
       const span = this.#spans.pop();
@@ -104,7 +100,7 @@ export class Filler {
       missing -= Math.floor((span.end - span.start) / CHUNK_BYTES) * CHUNK_BYTES;
     }
     if (missing > 0) {
-      const start = this.#container.space.allocate(missing, 'lasting');
+      const start = space.allocate(missing, 'lasting');
       spans.push({ start, end: start + missing });
     }
     return spans;
@@ -164,7 +160,7 @@ export class Filler {
     const { blockBytes } = this.#container;
     let block = 0;
     for (const range of ranges) {
-      const count = Math.ceil((range.end - range.start) / blockBytes);
+      const count = blocksOf(range, blockBytes);
       const zeroBlocks = countSet(zeros, block, block + count);
       block += count;
       this.#events.onFilled(range, {
@@ -175,6 +171,10 @@ export class Filler {
       });
     }
   }
+}
+
+function blocksOf({ start, end }: ByteRange, blockBytes: number): number {
+  return Math.ceil((end - start) / blockBytes);
 }
 
 function isSet(bits: Uint8Array, index: number): boolean {

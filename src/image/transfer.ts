@@ -1,12 +1,11 @@
 import { VsimgError } from '../errors.ts';
-import { EXTENT_KIND } from '../format/extent-page.ts';
 import type { ByteRange, DataSource, DataTarget, Piece, SourceFile } from '../storage/transfer.ts';
 import type { CommitOptions, OnProgress, UnreadableRange, WriteReport } from './api.ts';
 import { refuseDirty } from './checkout.ts';
 import { checkCommit, commitWorking } from './commit.ts';
 import type { Container } from './container.ts';
 import { type DirectTarget, fetchInto, fetchPieces, LEAST_FETCHED_BYTES } from './fetch.ts';
-import { Filler } from './fill.ts';
+import { Filler, WINDOW_BYTES } from './fill.ts';
 import { resizeWorking } from './resize.ts';
 import { salvagePieces } from './salvage.ts';
 import { type View, viewPieces } from './view.ts';
@@ -14,8 +13,6 @@ import { addReports, NOTHING_WRITTEN, writeBytes, zeroBytes } from './write.ts';
 
 const TURN_BYTES = 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
-/** Shorter holes between data are compared with it, for whole segments of their own would cost more. */
-const LEAST_FILLED_BYTES = 1024 * 1024;
 /** Size of the working state while the length of a stream is not known yet. */
 const UNKNOWN_SIZE = Number.MAX_SAFE_INTEGER;
 
@@ -74,23 +71,47 @@ class ImportProgress {
   }
 }
 
+/** In windows as `Filler` makes them, so that the same disk is stored in the same way however it comes. */
 async function importPieces(
   container: Container,
   pieces: AsyncIterable<Piece>,
   progress: ImportProgress,
 ): Promise<void> {
+  let window: ImportWindow | undefined;
+  let written: ImportWindow | undefined;
+  const enter = (number: number): ImportWindow => {
+    if (window?.number !== number) window = { number, isHole: isHoleIn(container, number) };
+    return window;
+  };
   for await (const piece of pieces) {
     if (piece.kind === 'hole') {
+      // What the window was before counts, not what its zeros make of it.
+      enter(Math.floor((piece.end - 1) / WINDOW_BYTES));
       progress.add(piece.end, await zeroBytes(container, piece.start, piece.end - piece.start));
       continue;
     }
+    const here = enter(Math.floor(piece.start / WINDOW_BYTES));
+    if (here !== written && (here.isHole || written?.isHole === true)) await container.log.endSegment();
+    written = here;
     // Where the end is not known before, what the last block held so far must not matter.
     const bytes = progress.total === undefined ? wholeBlocks(piece.bytes, container.blockBytes) : piece.bytes;
     progress.add(piece.start + piece.bytes.length, await writeBytes(container, piece.start, bytes));
   }
+  if (written?.isHole === true) await container.log.endSegment();
 }
 
-/** Long holes of the working state are filled on other threads; what has data already is compared here. */
+interface ImportWindow {
+  readonly number: number;
+  /** In the working state before. */
+  readonly isHole: boolean;
+}
+
+function isHoleIn(container: Container, window: number): boolean {
+  const blocks = WINDOW_BYTES / container.blockBytes;
+  return container.map.extents(window * blocks, (window + 1) * blocks).next().done === true;
+}
+
+/** Windows that are holes of the working state are filled on other threads; what has data already is compared here. */
 async function importFile(
   container: Container,
   file: SourceFile,
@@ -104,45 +125,43 @@ async function importFile(
     onFailed: compare,
   });
   let at = 0;
-  const hole = async (end: number): Promise<void> => {
-    if (end > at) progress.add(end, await zeroBytes(container, at, end - at));
-  };
-  const leastHole = container.map.endBlock() === 0 ? 0 : LEAST_FILLED_BYTES;
-  for (const run of file.runs(container.blockBytes)) {
-    await hole(run.start);
-    for (const part of splitByMap(container, run, leastHole)) {
-      if (part.isHole) {
-        await filler.add(part);
-        continue;
-      }
-      await filler.finish();
-      await compare(part);
+  for (const ranges of inWindows(file.runs(container.blockBytes))) {
+    const [first, last] = [ranges[0] as ByteRange, ranges[ranges.length - 1] as ByteRange];
+    const isHole = isHoleIn(container, Math.floor(first.start / WINDOW_BYTES));
+    let start = at;
+    for (const range of ranges) {
+      if (range.start > start) progress.add(range.start, await zeroBytes(container, start, range.start - start));
+      start = range.end;
     }
-    at = run.end;
+    if (isHole) {
+      await filler.add(ranges);
+    } else {
+      await filler.finish();
+      for (const range of ranges) await compare(range);
+    }
+    at = last.end;
   }
   await filler.finish();
-  await hole(total);
+  if (at < total) progress.add(total, await zeroBytes(container, at, total - at));
 }
 
-interface ImportPart extends ByteRange {
-  /** In the working state. */
-  readonly isHole: boolean;
-}
-
-/** Parts of `range` that are holes in the working state, if they are not shorter than `leastHole` bytes, and the rest. */
-function splitByMap(container: Container, range: ByteRange, leastHole: number): ImportPart[] {
-  const { blockBytes, map } = container;
-  const parts: ImportPart[] = [];
-  let start = range.start;
-  for (const run of map.runs(range.start / blockBytes, Math.ceil(range.end / blockBytes))) {
-    const end = Math.min(range.end, (run.start + run.length) * blockBytes);
-    const isHole = run.log === undefined && run.kind !== EXTENT_KIND.lost && end - run.start * blockBytes >= leastHole;
-    const last = parts[parts.length - 1];
-    if (last !== undefined && last.isHole === isHole) parts[parts.length - 1] = { ...last, end };
-    else parts.push({ start, end, isHole });
-    start = end;
+/** Runs cut at the borders of windows, and those of one window together. */
+function* inWindows(runs: Iterable<ByteRange>): Generator<ByteRange[]> {
+  let ranges: ByteRange[] = [];
+  let windowEnd = 0;
+  for (const run of runs) {
+    for (let start = run.start; start < run.end; ) {
+      if (start >= windowEnd) {
+        if (ranges.length > 0) yield ranges;
+        ranges = [];
+        windowEnd = (Math.floor(start / WINDOW_BYTES) + 1) * WINDOW_BYTES;
+      }
+      const end = Math.min(run.end, windowEnd);
+      ranges.push({ start, end });
+      start = end;
+    }
   }
-  return parts;
+  if (ranges.length > 0) yield ranges;
 }
 
 /** Zeros up to the end of the last block; pieces begin with a block. */

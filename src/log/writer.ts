@@ -225,9 +225,14 @@ export class LogWriter {
     this.dataTotal += storedBytesOf(table);
   }
 
+  /** What is appended next begins a new segment. */
+  async endSegment(): Promise<void> {
+    await this.startSealing('many');
+  }
+
   /** A log number for every block of a segment that was filled elsewhere; what is open here is sealed first. */
   private async take(blockCount: number): Promise<number> {
-    await this.startSealing('many');
+    await this.endSegment();
     const firstLog = this.next;
     this.next += blockCount;
     return firstLog;
