@@ -28,6 +28,12 @@ export async function sealSegment(
   let deadBlocks = 0;
   for (let first = 0; first < segment.blockCount; first += chunkBlocks) {
     const blockCount = Math.min(chunkBlocks, segment.blockCount - first);
+    const sealed = segment.sealed.get(first / chunkBlocks);
+    if (sealed !== undefined) {
+      const from = first * blockBytes;
+      jobs.push(Promise.resolve({ chunk: sealed, stored: segment.buffer.subarray(from, from + sealed.storedBytes) }));
+      continue;
+    }
     const { raw, present, held } = liveBytes(segment, first, blockCount, blockBytes);
     deadBlocks += blockCount - held;
     jobs.push(held === 0 ? undefined : sealChunk(raw, blockCount, present, blockBytes, compression));

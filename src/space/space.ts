@@ -8,6 +8,7 @@ import { isLeaf, type TreeNode } from '../map/node.ts';
 import type { PageStore } from '../map/pages.ts';
 import { floorRecord, putRecord, type RecordTree, records, recordsBackward, removeRecord } from '../map/records.ts';
 import { PersistentTree } from '../map/tree.ts';
+import { joinRanges, totalOf } from './host-ranges.ts';
 
 export type { HostRange } from '../format/header.ts';
 
@@ -47,6 +48,7 @@ export class Space {
   private freeTotal: number;
   private pendingTotal: number;
   private released: HostRange[] = [];
+  private isOrderKept = false;
 
   constructor(pages: PageStore, state: SpaceState) {
     this.free = new PersistentTree(spaceLayout, pages, state.free);
@@ -140,6 +142,7 @@ export class Space {
    * own size, as data like it left behind, or a part of a long one.
    */
   allocate(lengthBytes: number, life: 'lasting' | 'passing'): number {
+    if (this.isOrderKept && life === 'lasting') return this.extend(lengthBytes);
     if (lengthBytes >= DATA_BYTES) {
       const near = this.bestFit(lengthBytes);
       const run =
@@ -173,6 +176,38 @@ export class Space {
     );
   }
 
+  /** For the rest of this transaction, records that last go to the end of the file, in the order in which they come. */
+  keepOrder(): void {
+    this.isOrderKept = true;
+  }
+
+  /** True if any of `range` is free. */
+  isFreeWithin(range: HostRange): boolean {
+    for (const { key } of records(this.free, numberKey(range.start))) return numberInKey(key) < range.end;
+    return false;
+  }
+
+  /** Takes back what was allocated in this transaction and never written. */
+  giveBack(place: number, lengthBytes: number): void {
+    this.addFree({ start: place, end: place + lengthBytes });
+  }
+
+  /** The lowest place in `range`, or undefined; none either where more than `skippedBytes` would stay free before it. */
+  allocateWithin(
+    lengthBytes: number,
+    range: HostRange,
+    { skippedBytes = Number.POSITIVE_INFINITY }: { readonly skippedBytes?: number } = {},
+  ): number | undefined {
+    let skipped = 0;
+    for (const { key, value } of records(this.free, numberKey(range.start))) {
+      const run = this.checked(numberInKey(key), lengthOf(value));
+      if (run.start + lengthBytes > range.end || skipped > skippedBytes) return undefined;
+      if (run.end - run.start >= lengthBytes) return this.take(run, lengthBytes).start;
+      skipped += run.end - run.start;
+    }
+    return undefined;
+  }
+
   /** A place below `limit`, or undefined when no free run there is long enough. */
   allocateBelow(lengthBytes: number, limit: number): number | undefined {
     const run = this.firstFit(lengthBytes);
@@ -197,6 +232,7 @@ export class Space {
 
   /** Ends the transaction that publishes `generation`: returns what the header has to say. */
   finish(generation: number, write: (bytes: Uint8Array, place: number) => void): SpaceState {
+    this.isOrderKept = false;
     for (const life of ['lasting', 'passing'] as const) {
       this.addFree(this.windows[life]);
       this.windows[life] = EMPTY;
@@ -337,10 +373,6 @@ export function unusedSpace(state: SpaceState): number {
   return state.freeBytes + state.pendingBytes + totalOf(state.reserve);
 }
 
-function totalOf(ranges: readonly HostRange[]): number {
-  return ranges.reduce((total, { start, end }) => total + end - start, 0);
-}
-
 /** The range that a record of a space tree lists. */
 export function rangeOfRecord(key: string, value: Uint8Array): HostRange {
   const start = numberInKey(key, key.length - NUMBER_KEY_BYTES);
@@ -355,16 +387,4 @@ function encodeLength(length: number): Uint8Array {
   const writer = new ByteWriter(9);
   writer.varint(length);
   return writer.finish();
-}
-
-/** Sorted, with touching ranges joined. */
-export function joinRanges(ranges: readonly HostRange[]): HostRange[] {
-  const result: HostRange[] = [];
-  for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
-    const last = result[result.length - 1];
-    if (last !== undefined && last.end === range.start)
-      result[result.length - 1] = { start: last.start, end: range.end };
-    else result.push(range);
-  }
-  return result;
 }

@@ -7,14 +7,8 @@ import { PageStore } from '../../src/map/pages.ts';
 import { putRecord, type RecordTree } from '../../src/map/records.ts';
 import { PersistentTree } from '../../src/map/tree.ts';
 import { walkTree } from '../../src/map/walk.ts';
-import {
-  type HostRange,
-  joinRanges,
-  rangeOfRecord,
-  Space,
-  type SpaceState,
-  unusedSpace,
-} from '../../src/space/space.ts';
+import { joinRanges } from '../../src/space/host-ranges.ts';
+import { type HostRange, rangeOfRecord, Space, type SpaceState, unusedSpace } from '../../src/space/space.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { decodeHostile } from '../support/hostile.ts';
 import { SeededRandom } from '../support/random.ts';
