@@ -1,5 +1,5 @@
 import { decodeSegmentEntry } from '../format/chunk-table.ts';
-import { CHUNK_BYTES, RECORDS_OFFSET } from '../format/layout.ts';
+import { CHUNK_BYTES, RECORDS_OFFSET, SEGMENT_BYTES } from '../format/layout.ts';
 import type { PageRef, TreeRoot } from '../format/page.ts';
 import { numberInKey } from '../format/record-page.ts';
 import type { Segment } from '../log/tables.ts';
@@ -81,6 +81,7 @@ function slideOnce(container: Container): boolean {
   const { space } = container;
   let cursor = RECORDS_OFFSET;
   let isMoved = false;
+  const buffer = new Uint8Array(SEGMENT_BYTES);
   const take = (lengthBytes: number, place: number, skippedBytes?: number): number | undefined => {
     const range = { start: cursor, end: place };
     const found = space.allocateWithin(lengthBytes, range, skippedBytes === undefined ? {} : { skippedBytes });
@@ -97,6 +98,7 @@ function slideOnce(container: Container): boolean {
       continue;
     }
     moveSegment(container, segment, {
+      buffer,
       placeForAll: (lengthBytes, place) => take(lengthBytes, place, CHUNK_BYTES),
       placeForChunk: (lengthBytes, place) => {
         const found = take(lengthBytes, place);
@@ -140,8 +142,10 @@ export function cutFile(container: Container): void {
 /** What lies behind `limit` goes below it, as far as it fits; segments in the order of their places, which is mostly that of the log. */
 function moveSegments(container: Container, limit: number): void {
   const { space } = container;
+  const buffer = new Uint8Array(SEGMENT_BYTES);
   for (const segment of segmentsOf(container).sort((a, b) => a.entry.place - b.entry.place)) {
     moveSegment(container, segment, {
+      buffer,
       placeForAll: (lengthBytes, place) => (place >= limit ? space.allocateBelow(lengthBytes, place) : undefined),
       // Lower is better, even where the chunk does not fit below the limit.
       placeForChunk: (lengthBytes, place) =>

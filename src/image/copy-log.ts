@@ -1,5 +1,6 @@
 import { corrupt } from '../errors.ts';
 import { type Chunk, chunkBlocksOf, type GuestRun, presentBefore, segmentBlocksOf } from '../format/chunk-table.ts';
+import { CHUNK_BYTES } from '../format/layout.ts';
 import { blake3 } from '../log/hash.ts';
 import type { ChunkPart } from '../log/reader.ts';
 import { LOST, type Renumbering } from '../log/renumbering.ts';
@@ -37,6 +38,8 @@ export class LogCopier {
   private readonly giveTurn = turnGiver();
   private readonly decoded = new Map<number, Uint8Array>();
   private decodedBytes = 0;
+  /** For one chunk as it is stored: thousands of fresh ones would be freed too late. */
+  private readonly buffer = new Uint8Array(CHUNK_BYTES);
 
   constructor(container: Container, renumbering: Renumbering, progress: CopyProgress) {
     this.container = container;
@@ -116,7 +119,7 @@ export class LogCopier {
     }
     if (isWhole && writer.begunBlocks === 0) {
       await writer.room();
-      const stored = this.container.reader.storedBytes(part.chunk);
+      const stored = this.container.reader.storedBytes(part.chunk, this.buffer);
       this.renumbering.set(log, part.count, writer.appendSealed(guests, { chunk: part.chunk, stored }));
       this.chunks++;
       return;

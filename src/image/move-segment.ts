@@ -6,6 +6,8 @@ import type { Container } from './container.ts';
 
 /** Says where the records of a segment go; each place it tells counts as taken. */
 export interface SegmentPlacer {
+  /** Room for all chunks of a segment, used again for the next one. */
+  readonly buffer: Uint8Array;
   /** A better place for all records of a segment, of which the first lies at `place`, or undefined when there is none. */
   placeForAll(lengthBytes: number, place: number): number | undefined;
   /** The same for one chunk; asked in the order of the log. */
@@ -72,8 +74,14 @@ function moveWhole(container: Container, segment: Segment, table: ChunkTable, pl
   );
   const start = placer.placeForAll(lengthBytes, firstPlace(segment, table));
   if (start === undefined) return false;
+  let filled = 0;
   const chunks = unlessCorrupt(() =>
-    table.chunks.map((chunk) => (chunk === undefined ? undefined : { chunk, stored: reader.storedBytes(chunk) })),
+    table.chunks.map((chunk) => {
+      if (chunk === undefined) return undefined;
+      const stored = reader.storedBytes(chunk, placer.buffer.subarray(filled));
+      filled += stored.length;
+      return { chunk, stored };
+    }),
   );
   if (chunks === undefined) {
     placer.giveBack(start, lengthBytes);

@@ -83,14 +83,14 @@ export async function carryOut(container: Container, survey: Survey, plan: Segme
     return;
   }
   const table = tables.table(plan.segment);
-  const chunks: (Chunk | SealedChunk | undefined)[] = [];
-  for (let index = 0; index < table.chunks.length; index++) {
-    const chunk = table.chunks[index];
-    const what = plan.chunks[index] as ChunkPlan;
-    if (chunk === undefined || what === 'drop') chunks.push(undefined);
-    else if (what === 'keep') chunks.push(chunk);
-    else chunks.push((await thinChunk(container, chunk, what.live, what.count)) ?? chunk);
-  }
+  const chunks = await Promise.all(
+    table.chunks.map((chunk, index): Chunk | undefined | Promise<Chunk | SealedChunk> => {
+      const what = plan.chunks[index] as ChunkPlan;
+      if (chunk === undefined || what === 'drop') return undefined;
+      if (what === 'keep') return chunk;
+      return thinChunk(container, chunk, what.live, what.count).then((thinned) => thinned ?? chunk);
+    }),
+  );
   log.rewrite(plan.segment, chunks, (lengthBytes) => space.allocate(lengthBytes, 'lasting'), lostAlive(survey, table));
 }
 

@@ -245,10 +245,7 @@ export class Space {
       if (this.released.length === 0) break;
       const ranges = joinRanges(this.released);
       this.released = [];
-      for (const { start, end } of ranges) {
-        this.pendingTotal += end - start;
-        putRecord(this.pending, numberKey(generation, start), encodeLength(end - start));
-      }
+      this.addPending(generation, ranges);
     }
     const sink = {
       generation,
@@ -273,6 +270,17 @@ export class Space {
       freeBytes: this.freeTotal,
       pendingBytes: this.pendingTotal,
     };
+  }
+
+  private addPending(generation: number, ranges: readonly HostRange[]): void {
+    const keys = ranges.map(({ start }) => numberKey(generation, start));
+    const values = ranges.map(({ start, end }) => encodeLength(end - start));
+    for (const { start, end } of ranges) this.pendingTotal += end - start;
+    const first = keys[0] as string;
+    const [last] = recordsBackward(this.pending);
+    // Most come at once, and behind all others: one change of the tree.
+    if (last === undefined || last.key < first) this.pending.replaceRange(first, undefined, { keys, values });
+    else for (const [index, key] of keys.entries()) putRecord(this.pending, key, values[index] as Uint8Array);
   }
 
   private placeInReserve(lengthBytes: number): number {
