@@ -10,7 +10,7 @@ import { deadBytes, LayoutNotes } from './layout.ts';
 import { RangeSet } from './ranges.ts';
 import { relog } from './relog.ts';
 import { type Survey, surveyContainer } from './survey.ts';
-import { carryOut, planSegment, type SegmentPlan } from './thin.ts';
+import { carryOut, planSegments, type SegmentPlan } from './thin.ts';
 
 export interface GcOptions {
   readonly dryRun?: boolean;
@@ -39,9 +39,7 @@ export async function collectGarbage(container: Container, options: GcOptions): 
     mapPage: ({ place, lengthBytes }) => maps.add(place, place + lengthBytes),
   });
   const isRelogged = options.compact === true && !layout.isGood(container, survey);
-  const plans = isRelogged
-    ? []
-    : segments.map((segment) => planSegment(container, survey, segment)).filter((plan) => plan !== undefined);
+  const plans = isRelogged ? [] : planSegments(container, survey, segments);
   if (options.dryRun === true) {
     const freedBytes = isRelogged ? deadBytes(survey) : plans.reduce((total, plan) => total + plan.freedBytes, 0);
     return dryReport(container, fileBytesBefore, RECORDS_OFFSET + survey.used.totalBytes - freedBytes);

@@ -19,6 +19,8 @@ type ChunkPlan = 'keep' | 'drop' | { readonly live: Uint8Array; readonly count: 
 
 /** Share of a chunk's blocks that must be dead before the chunk is written again without them. */
 const DEAD_SHARE = 0.25;
+/** Share of the file that all thinning together must give back; less is not worth writing data again that need not move. */
+const WORTH_SHARE = 1 / 200;
 
 export interface SegmentPlan {
   readonly segment: Segment;
@@ -26,10 +28,28 @@ export interface SegmentPlan {
   /** No chunk stays. */
   readonly isDead: boolean;
   readonly freedBytes: number;
+  /** How many of them writing chunks again gives. */
+  readonly thinnedBytes: number;
 }
 
-/** What becomes of a segment; undefined: nothing. */
-export function planSegment(container: Container, survey: Survey, segment: Segment): SegmentPlan | undefined {
+/** What becomes of the segments that do not stay as they are. */
+export function planSegments(container: Container, survey: Survey, segments: readonly Segment[]): SegmentPlan[] {
+  const plans = segments.map((segment) => planSegment(container, survey, segment)).filter((plan) => plan !== undefined);
+  const thinnedBytes = plans.reduce((total, plan) => total + plan.thinnedBytes, 0);
+  if (thinnedBytes >= survey.used.totalBytes * WORTH_SHARE) return plans;
+  return plans.map(withoutThinning).filter((plan) => plan.isDead || plan.freedBytes > 0);
+}
+
+function withoutThinning(plan: SegmentPlan): SegmentPlan {
+  return {
+    ...plan,
+    chunks: plan.chunks.map((chunk) => (typeof chunk === 'string' ? chunk : 'keep')),
+    freedBytes: plan.freedBytes - plan.thinnedBytes,
+    thinnedBytes: 0,
+  };
+}
+
+function planSegment(container: Container, survey: Survey, segment: Segment): SegmentPlan | undefined {
   const { entry, firstLog } = segment;
   let liveBlocks = 0;
   for (const range of survey.live.within(firstLog, firstLog + entry.blockCount)) liveBlocks += range.end - range.start;
@@ -41,11 +61,14 @@ export function planSegment(container: Container, survey: Survey, segment: Segme
   // What is known to be lost stays known as long as a map refers to it.
   const isDead = chunks.every((plan) => plan === 'drop') && lostAlive(survey, table).length === 0;
   if (!isDead && chunks.every((plan, index) => plan === 'keep' || table.chunks[index] === undefined)) return undefined;
-  const freedBytes = chunks.reduce(
-    (total, plan, index) => total + freedBy(plan, table.chunks[index]),
-    isDead ? entry.lengthBytes : 0,
-  );
-  return { segment, chunks, isDead, freedBytes };
+  let freedBytes = isDead ? entry.lengthBytes : 0;
+  let thinnedBytes = 0;
+  for (const [index, plan] of chunks.entries()) {
+    const bytes = freedBy(plan, table.chunks[index]);
+    freedBytes += bytes;
+    if (typeof plan === 'object') thinnedBytes += bytes;
+  }
+  return { segment, chunks, isDead, freedBytes, thinnedBytes };
 }
 
 /** What a segment has lost and some map still refers to. */
