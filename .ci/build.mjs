@@ -1,6 +1,6 @@
 /**
- * Builds dist/: the command-line tool (dist/cli/main.cjs and its lazily loaded parts), the library (dist/index.js)
- * and the library's types (dist/types).
+ * Builds dist/: the command-line tool (dist/cli/main.cjs and its lazily loaded parts), the library (dist/index.js), the
+ * threads of both (worker.cjs), and the library's types (dist/types).
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -83,6 +83,21 @@ async function buildLibrary() {
   await build({ ...common, entryPoints: { index: join(src, 'index.ts') }, minify: false, outdir: out });
 }
 
+/** The threads' program, beside each bundle that starts them. */
+async function buildWorker() {
+  for (const outdir of [out, join(out, 'cli')]) {
+    await build({
+      ...common,
+      entryPoints: { worker: join(src, 'log/worker.ts') },
+      format: 'cjs',
+      define: { 'import.meta.url': 'importMetaUrl' },
+      banner: { js: 'const importMetaUrl=require("node:url").pathToFileURL(__filename).href;' },
+      outdir,
+      outExtension: { '.js': '.cjs' },
+    });
+  }
+}
+
 function writeTypes() {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   const project = join(root, '.ci/tsconfig.types.json');
@@ -90,5 +105,5 @@ function writeTypes() {
 }
 
 rmSync(out, { recursive: true, force: true });
-await Promise.all([buildCli(), buildLibrary()]);
+await Promise.all([buildCli(), buildLibrary(), buildWorker()]);
 process.exitCode = writeTypes();

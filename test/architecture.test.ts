@@ -36,7 +36,7 @@ const PACKAGES: Record<string, readonly string[]> = {
   '@toondepauw/node-zstd': ['log'],
   '@napi-rs/blake-hash': ['log', 'versions'],
   'fs-native-extensions': ['storage'],
-  koffi: ['storage'],
+  koffi: ['log', 'storage'],
 };
 
 /** Layers that never touch files, sockets or other programs themselves. */

@@ -72,7 +72,7 @@ it('the worked examples of vsi(5) are what the program writes: a container', asy
   const container = readFileSync(path('t.vsi'));
   for (const [title, place] of [
     ['slot', 0],
-    ['table', 12288],
+    ['table', 8192],
   ] as const) {
     const bytes = exampleBytes(`example: ${title}`);
     expect(bytes.length).toBeGreaterThan(20);

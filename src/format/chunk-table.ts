@@ -7,6 +7,8 @@ import { CHUNK_BYTES, RECORDS_OFFSET, SEGMENT_BYTES } from './layout.ts';
  * chunks. A chunk covers `chunkBlocks` log blocks (the last one may cover fewer).
  *
  *   byte      0x54
+ *   uint64    place of the first chunk that is kept; 0 if none is. It stands at a fixed place and has a fixed length, so that a
+ *             table can be made before its segment has a place
  *   varint    first log block
  *   varint    number of log blocks
  *   varint    version that was being made when it was written
@@ -15,7 +17,7 @@ import { CHUNK_BYTES, RECORDS_OFFSET, SEGMENT_BYTES } from './layout.ts';
  *             any more, in a table made by a repair
  *   for each chunk:
  *     varint  stored length * 16 + (blocks missing ? 8 : 0) + codec; 0: nothing of this chunk is kept
- *     signed  place as a difference to the end of the chunk before (first: 0)
+ *     signed  not for the first that is kept: place as a difference to the end of the one before
  *     bytes   if blocks are missing: one bit a block, least significant first, 1 = present
  *     16      BLAKE3 of the raw bytes (of the present blocks), cut to 16 bytes
  *     uint32  CRC-32 of the stored bytes; for codec 0 one for each present block instead
@@ -29,6 +31,8 @@ export type Codec = (typeof CODEC)[keyof typeof CODEC];
 
 export const HASH_BYTES = 16;
 const TABLE_MARK = 0x54;
+const FIRST_PLACE_OFFSET = 1;
+const FIRST_PLACE_BYTES = 8;
 
 export interface GuestRun {
   readonly start: number;
@@ -93,6 +97,8 @@ export function presentBefore(chunk: Chunk, index: number): number {
 export function encodeChunkTable(table: ChunkTable): Uint8Array {
   const writer = new ByteWriter(64 + table.chunks.length * 32);
   writer.byte(TABLE_MARK);
+  const first = table.chunks.find((chunk) => chunk !== undefined);
+  writer.uint64(first?.place ?? 0);
   writer.varint(table.firstLog);
   writer.varint(table.blockCount);
   writer.varint(table.bornVersion);
@@ -110,11 +116,11 @@ export function encodeChunkTable(table: ChunkTable): Uint8Array {
       continue;
     }
     writer.varint(chunk.storedBytes * 16 + (chunk.present === undefined ? 0 : 8) + chunk.codec);
-    writer.signed(chunk.place - expected);
+    if (chunk !== first) writer.signed(chunk.place - expected);
     expected = chunk.place + chunk.storedBytes;
     if (chunk.present !== undefined) writer.raw(chunk.present);
     writer.raw(chunk.hash);
-    for (const sum of chunk.checksums) writer.uint32(sum);
+    writer.uint32s(chunk.checksums);
   }
   if (table.lost.length > 0) {
     writer.varint(table.lost.length);
@@ -128,10 +134,18 @@ export function encodeChunkTable(table: ChunkTable): Uint8Array {
   return writer.finish();
 }
 
+/** Moves all chunks of an encoded table, so that the first one lies at `firstPlace`. */
+export function placeChunks(encoded: Uint8Array, firstPlace: number): void {
+  const writer = new ByteWriter(FIRST_PLACE_BYTES);
+  writer.uint64(firstPlace);
+  encoded.set(writer.finish(), FIRST_PLACE_OFFSET);
+}
+
 /** Errors: 'corrupt' for anything that no writer could have written. */
 export function decodeChunkTable(bytes: Uint8Array, blockBytes: number, where: string): ChunkTable {
   const reader = new ByteReader(bytes, where);
   if (reader.byte() !== TABLE_MARK) reader.fail('is not a chunk table');
+  const firstPlace = reader.uint64();
   const firstLog = reader.varint();
   const blockCount = reader.varint();
   const bornVersion = reader.varint();
@@ -140,12 +154,13 @@ export function decodeChunkTable(bytes: Uint8Array, blockBytes: number, where: s
   const runs = readRuns(reader, blockCount);
   const chunks: (Chunk | undefined)[] = [];
   const chunkBlocks = chunkBlocksOf(blockBytes);
-  let expected = 0;
+  let before: Chunk | undefined;
   for (let first = 0; first < blockCount; first += chunkBlocks) {
-    const chunk = readChunk(reader, Math.min(chunkBlocks, blockCount - first), blockBytes, expected);
+    const chunk = readChunk(reader, Math.min(chunkBlocks, blockCount - first), blockBytes, before ?? firstPlace);
     chunks.push(chunk);
-    if (chunk !== undefined) expected = chunk.place + chunk.storedBytes;
+    before = chunk ?? before;
   }
+  if (before === undefined && firstPlace !== 0) reader.fail('says where its chunks are, but has none');
   const lost = reader.remaining === 0 ? [] : readLost(reader, firstLog, blockCount);
   reader.end();
   const table = { firstLog, blockCount, bornVersion, runs, chunks, lost };
@@ -200,12 +215,17 @@ function readRuns(reader: ByteReader, blockCount: number): GuestRun[] {
   return runs;
 }
 
-function readChunk(reader: ByteReader, blockCount: number, blockBytes: number, expected: number): Chunk | undefined {
+function readChunk(
+  reader: ByteReader,
+  blockCount: number,
+  blockBytes: number,
+  before: Chunk | number,
+): Chunk | undefined {
   const word = reader.varint();
   if (word === 0) return undefined;
   const codec = word % 8;
   const storedBytes = Math.floor(word / 16);
-  const place = expected + reader.signed();
+  const place = typeof before === 'number' ? before : before.place + before.storedBytes + reader.signed();
   const present = Math.floor(word / 8) % 2 === 1 ? reader.take(Math.ceil(blockCount / 8)) : undefined;
   const hash = reader.take(HASH_BYTES);
   if (codec !== CODEC.raw && codec !== CODEC.zstd) reader.fail(`chunk of unknown codec ${codec}`);

@@ -66,6 +66,14 @@ export class ByteReader {
     );
   }
 
+  /** Below 2^53, as every number here. */
+  uint64(): number {
+    const low = this.uint32();
+    const high = this.uint32();
+    if (high >= 2 ** 21) this.fail('number is too large');
+    return high * 2 ** 32 + low;
+  }
+
   /** A view, not a copy. */
   take(lengthBytes: number): Uint8Array {
     if (lengthBytes > this.remaining) this.fail('ends early');
@@ -78,6 +86,8 @@ export class ByteReader {
     if (this.remaining !== 0) this.fail('has bytes behind its end');
   }
 }
+
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /** Writes what `ByteReader` reads; grows as needed. */
 export class ByteWriter {
@@ -123,6 +133,16 @@ export class ByteWriter {
     this.buffer[at + 1] = value >>> 8;
     this.buffer[at + 2] = value >>> 16;
     this.buffer[at + 3] = value >>> 24;
+  }
+
+  uint32s(values: Uint32Array): void {
+    if (!IS_LITTLE_ENDIAN) for (const value of values) this.uint32(value);
+    else this.raw(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+
+  uint64(value: number): void {
+    this.uint32(value % 2 ** 32);
+    this.uint32(Math.floor(value / 2 ** 32));
   }
 
   raw(bytes: Uint8Array): void {

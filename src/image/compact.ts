@@ -1,4 +1,5 @@
 import { decodeSegmentEntry } from '../format/chunk-table.ts';
+import type { Header } from '../format/header.ts';
 import { CHUNK_BYTES, RECORDS_OFFSET, SEGMENT_BYTES } from '../format/layout.ts';
 import type { PageRef, TreeRoot } from '../format/page.ts';
 import { numberInKey } from '../format/record-page.ts';
@@ -23,6 +24,15 @@ const SLACK_SHARE = 0.01;
 /** True if records that end at `end` could end so much lower that moving them pays. */
 export function isWorthCompacting(end: number, least: number): boolean {
   return end > least + Math.max(SLACK_BYTES, least * SLACK_SHARE);
+}
+
+/** Free space from this length on is worth sliding a log down that is in good order: less may be what sliding could not fill. */
+const SLIDE_BYTES = 64 * 1024;
+const SLIDE_SHARE = 0.02;
+
+/** True if a file whose log is in good order has so much space in it that sliding the log down pays. */
+export function isWorthSliding({ end, freeBytes, pendingBytes }: Header['space']): boolean {
+  return freeBytes + pendingBytes > Math.max(SLIDE_BYTES, end * SLIDE_SHARE);
 }
 
 /** Where the records would end without gaps, once everything that is not in use is listed as unused. */

@@ -120,7 +120,7 @@ export class LogCopier {
     if (isWhole && writer.begunBlocks === 0) {
       await writer.room();
       const stored = this.container.reader.storedBytes(part.chunk, this.buffer);
-      this.renumbering.set(log, part.count, writer.appendSealed(guests, { chunk: part.chunk, stored }));
+      this.renumbering.set(log, part.count, writer.appendChunk(guests, { chunk: part.chunk, stored }));
       this.chunks++;
       return;
     }

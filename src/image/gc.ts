@@ -4,7 +4,7 @@ import type { Segment } from '../log/tables.ts';
 import type { HostRange } from '../space/space.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
-import { compactTail, cutFile, isWorthCompacting, slideLog } from './compact.ts';
+import { compactTail, cutFile, isWorthCompacting, isWorthSliding, slideLog } from './compact.ts';
 import type { Container } from './container.ts';
 import { deadBytes, LayoutNotes } from './layout.ts';
 import { RangeSet } from './ranges.ts';
@@ -45,7 +45,7 @@ export async function collectGarbage(container: Container, options: GcOptions): 
     return dryReport(container, fileBytesBefore, RECORDS_OFFSET + survey.used.totalBytes - freedBytes);
   }
   const usedBytes = survey.used.totalBytes;
-  const { end, freeBytes, pendingBytes } = container.header.space;
+  const { space } = container.header;
   const garbage = findGarbage(container, survey);
   if (isRelogged) {
     container.begin();
@@ -57,7 +57,7 @@ export async function collectGarbage(container: Container, options: GcOptions): 
     plans.length === 0 &&
     garbage.length === 0 &&
     container.unreclaimed === 0 &&
-    !isWorthCompacting(end, options.compact === true ? end - freeBytes - pendingBytes : RECORDS_OFFSET + usedBytes)
+    !(options.compact === true ? isWorthSliding(space) : isWorthCompacting(space.end, RECORDS_OFFSET + usedBytes))
   ) {
     cutFile(container);
     return report(container, fileBytesBefore);
@@ -84,7 +84,7 @@ async function dropAndThin(container: Container, survey: Survey, rubbish: Rubbis
   let done = 0;
   const giveTurn = turnGiver();
   for (const plan of plans) {
-    await carryOut(container, survey, plan);
+    carryOut(container, survey, plan);
     await giveTurn();
     onProgress?.(++done, plans.length);
   }

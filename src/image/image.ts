@@ -30,6 +30,7 @@ import { Queue } from './queue.ts';
 import { repairContainer } from './repair.ts';
 import { salvagePieces } from './salvage.ts';
 import {
+  bulkPieces,
   checkImport,
   type ExportOptions,
   type ExportReport,
@@ -161,7 +162,7 @@ export class Image {
   /** Data and holes of `[start, end)` in order; data at most 1 MiB a piece, valid until the next is asked for. */
   async *pieces(rev: string | null, start: number, end: number): AsyncIterableIterator<Piece> {
     if (!this.looks.isBrief) {
-      yield* viewPieces(this.container, this.view(rev), start, end);
+      yield* bulkPieces(this.container, this.view(rev), { start, end });
       return;
     }
     const letGo = end - start > LOOK_BYTES ? this.looks.hold('wanted') : undefined;

@@ -187,7 +187,11 @@ async function goodBlocks(
     present[block >>> 3] = (present[block >>> 3] as number) | (1 << (block & 7));
   }
   if (good.length === 0) return undefined;
-  return sealChunk(Buffer.concat(good), chunk.blockCount, present, blockBytes, header.compression);
+  return sealChunk(Buffer.concat(good), chunk.blockCount, present, {
+    blockBytes,
+    compression: header.compression,
+    amount: 'few',
+  });
 }
 
 function mendMaps(next: Container, { damaged, versions }: Inspection, actions: string[]): void {

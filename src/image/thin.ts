@@ -99,31 +99,23 @@ function planChunk(survey: Survey, chunk: Chunk | undefined, firstLog: number): 
   return count <= presentCount(chunk) * (1 - DEAD_SHARE) ? { live, count } : 'keep';
 }
 
-export async function carryOut(container: Container, survey: Survey, plan: SegmentPlan): Promise<void> {
+export function carryOut(container: Container, survey: Survey, plan: SegmentPlan): void {
   const { log, space, tables } = container;
   if (plan.isDead) {
     log.drop(plan.segment);
     return;
   }
   const table = tables.table(plan.segment);
-  const chunks = await Promise.all(
-    table.chunks.map((chunk, index): Chunk | undefined | Promise<Chunk | SealedChunk> => {
-      const what = plan.chunks[index] as ChunkPlan;
-      if (chunk === undefined || what === 'drop') return undefined;
-      if (what === 'keep') return chunk;
-      return thinChunk(container, chunk, what.live, what.count).then((thinned) => thinned ?? chunk);
-    }),
-  );
+  const chunks = table.chunks.map((chunk, index): Chunk | SealedChunk | undefined => {
+    const what = plan.chunks[index] as ChunkPlan;
+    if (chunk === undefined || what === 'drop') return undefined;
+    return what === 'keep' ? chunk : (thinChunk(container, chunk, what.live, what.count) ?? chunk);
+  });
   log.rewrite(plan.segment, chunks, (lengthBytes) => space.allocate(lengthBytes, 'lasting'), lostAlive(survey, table));
 }
 
 /** The chunk with only the blocks whose bit is set in `live`; undefined for one that is damaged, which must stay as it is for check to find. */
-async function thinChunk(
-  container: Container,
-  chunk: Chunk,
-  live: Uint8Array,
-  count: number,
-): Promise<SealedChunk | undefined> {
+function thinChunk(container: Container, chunk: Chunk, live: Uint8Array, count: number): SealedChunk | undefined {
   const { blockBytes, reader, header } = container;
   const raw = unlessCorrupt(() => (chunk.codec === CODEC.raw ? reader.storedBytes(chunk) : reader.decode(chunk)));
   // A new hash must not vouch for bytes that the old one denies.
@@ -136,5 +128,5 @@ async function thinChunk(
     packed.set(raw.subarray(from, from + blockBytes), at);
     at += blockBytes;
   }
-  return sealChunk(packed, chunk.blockCount, live, blockBytes, header.compression);
+  return sealChunk(packed, chunk.blockCount, live, { blockBytes, compression: header.compression, amount: 'many' });
 }

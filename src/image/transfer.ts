@@ -1,10 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
 import { VsimgError } from '../errors.ts';
-import type { DataSource, DataTarget } from '../storage/transfer.ts';
+import { EXTENT_KIND } from '../format/extent-page.ts';
+import type { ByteRange, DataSource, DataTarget, Piece, SourceFile } from '../storage/transfer.ts';
 import type { CommitOptions, OnProgress, UnreadableRange, WriteReport } from './api.ts';
 import { refuseDirty } from './checkout.ts';
 import { checkCommit, commitWorking } from './commit.ts';
 import type { Container } from './container.ts';
+import { type DirectTarget, fetchInto, fetchPieces, LEAST_FETCHED_BYTES } from './fetch.ts';
+import { Filler } from './fill.ts';
 import { resizeWorking } from './resize.ts';
 import { salvagePieces } from './salvage.ts';
 import { type View, viewPieces } from './view.ts';
@@ -12,6 +15,8 @@ import { addReports, NOTHING_WRITTEN, writeBytes, zeroBytes } from './write.ts';
 
 const TURN_BYTES = 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
+/** Shorter holes between data are compared with it, for whole segments of their own would cost more. */
+const LEAST_FILLED_BYTES = 1024 * 1024;
 /** Size of the working state while the length of a stream is not known yet. */
 const UNKNOWN_SIZE = Number.MAX_SAFE_INTEGER;
 
@@ -36,27 +41,109 @@ export async function importSource(
   const total = source.sizeBytes;
   if (total === undefined) container.workingSizeBytes = UNKNOWN_SIZE;
   else await resizeWorking(container, total);
-  let report = NOTHING_WRITTEN;
-  let done = 0;
-  for await (const piece of source.pieces(PIECE_BYTES)) {
-    if (piece.kind === 'data') {
-      // Where the end is not known before, what the last block held so far must not matter.
-      const bytes = total === undefined ? wholeBlocks(piece.bytes, container.blockBytes) : piece.bytes;
-      report = addReports(report, await writeBytes(container, piece.start, bytes));
-      done = piece.start + piece.bytes.length;
-    } else {
-      report = addReports(report, await zeroBytes(container, piece.start, piece.end - piece.start));
-      done = piece.end;
-    }
-    options.onProgress?.(done, total);
-  }
+  const progress = new ImportProgress(total, options.onProgress);
+  if (source.file === undefined || total === undefined)
+    await importPieces(container, source.pieces(PIECE_BYTES), progress);
+  else await importFile(container, source.file, total, progress);
+  const { done } = progress;
   if (total !== undefined && done !== total)
     throw new VsimgError('io', `the source ended at byte ${done} of ${total}`, {
       hint: 'it may have been changed while it was read: import it again',
     });
   if (total === undefined) await resizeWorking(container, done);
   const number = await commitWorking(container, options);
-  return { number, report };
+  return { number, report: progress.report };
+}
+
+/** Adds up what an import does. */
+class ImportProgress {
+  report = NOTHING_WRITTEN;
+  /** End of what was done last. */
+  done = 0;
+  readonly total: number | undefined;
+  readonly #tell: OnProgress | undefined;
+
+  constructor(total: number | undefined, tell: OnProgress | undefined) {
+    this.total = total;
+    this.#tell = tell;
+  }
+
+  add(end: number, report: WriteReport): void {
+    this.report = addReports(this.report, report);
+    this.done = end;
+    this.#tell?.(end, this.total);
+  }
+}
+
+async function importPieces(
+  container: Container,
+  pieces: AsyncIterable<Piece>,
+  progress: ImportProgress,
+): Promise<void> {
+  for await (const piece of pieces) {
+    if (piece.kind === 'hole') {
+      progress.add(piece.end, await zeroBytes(container, piece.start, piece.end - piece.start));
+      continue;
+    }
+    // Where the end is not known before, what the last block held so far must not matter.
+    const bytes = progress.total === undefined ? wholeBlocks(piece.bytes, container.blockBytes) : piece.bytes;
+    progress.add(piece.start + piece.bytes.length, await writeBytes(container, piece.start, bytes));
+  }
+}
+
+/** Long holes of the working state are filled on other threads; what has data already is compared here. */
+async function importFile(
+  container: Container,
+  file: SourceFile,
+  total: number,
+  progress: ImportProgress,
+): Promise<void> {
+  const compare = (range: ByteRange): Promise<void> =>
+    importPieces(container, file.pieces(PIECE_BYTES, range), progress);
+  const filler = new Filler(container, file, {
+    onFilled: ({ end }, report) => progress.add(end, report),
+    onFailed: compare,
+  });
+  let at = 0;
+  const hole = async (end: number): Promise<void> => {
+    if (end > at) progress.add(end, await zeroBytes(container, at, end - at));
+  };
+  const leastHole = container.map.endBlock() === 0 ? 0 : LEAST_FILLED_BYTES;
+  for (const run of file.runs(container.blockBytes)) {
+    await hole(run.start);
+    for (const part of splitByMap(container, run, leastHole)) {
+      if (part.isHole) {
+        await filler.add(part);
+        continue;
+      }
+      await filler.finish();
+      await compare(part);
+    }
+    at = run.end;
+  }
+  await filler.finish();
+  await hole(total);
+}
+
+interface ImportPart extends ByteRange {
+  /** In the working state. */
+  readonly isHole: boolean;
+}
+
+/** Parts of `range` that are holes in the working state, if they are not shorter than `leastHole` bytes, and the rest. */
+function splitByMap(container: Container, range: ByteRange, leastHole: number): ImportPart[] {
+  const { blockBytes, map } = container;
+  const parts: ImportPart[] = [];
+  let start = range.start;
+  for (const run of map.runs(range.start / blockBytes, Math.ceil(range.end / blockBytes))) {
+    const end = Math.min(range.end, (run.start + run.length) * blockBytes);
+    const isHole = run.log === undefined && run.kind !== EXTENT_KIND.lost && end - run.start * blockBytes >= leastHole;
+    const last = parts[parts.length - 1];
+    if (last !== undefined && last.isHole === isHole) parts[parts.length - 1] = { ...last, end };
+    else parts.push({ start, end, isHole });
+    start = end;
+  }
+  return parts;
 }
 
 /** Zeros up to the end of the last block; pieces begin with a block. */
@@ -85,34 +172,71 @@ export async function exportView(
   target: DataTarget,
   options: ExportOptions,
 ): Promise<ExportReport> {
-  const { onUnreadable } = options;
-  const pieces =
-    onUnreadable === undefined
-      ? viewPieces(container, view, 0, view.sizeBytes)
-      : salvagePieces(container, view, { start: 0, end: view.sizeBytes, onUnreadable });
+  const { onUnreadable, onProgress } = options;
+  const { sizeBytes } = view;
+  const { descriptor } = container.storage;
   let dataBytes = 0;
-  let sinceTurn = 0;
   try {
-    for (const piece of pieces) {
-      if (piece.kind === 'data') {
-        await target.data(piece.start, piece.bytes);
-        dataBytes += piece.bytes.length;
-        sinceTurn += piece.bytes.length;
-        // Buffers of native code are only freed between turns of the event loop.
-        if (sinceTurn >= TURN_BYTES) {
-          await setImmediate();
-          sinceTurn = 0;
-        }
-        options.onProgress?.(piece.start + piece.bytes.length, view.sizeBytes);
-      } else {
-        await target.hole(piece.start, piece.end);
-        options.onProgress?.(piece.end, view.sizeBytes);
-      }
+    if (onUnreadable === undefined && descriptor !== undefined && isDirect(target)) {
+      await fetchInto(container, { descriptor, view, target }, (end, more) => {
+        dataBytes += more;
+        onProgress?.(end, sizeBytes);
+      });
+    } else {
+      const pieces =
+        onUnreadable === undefined
+          ? bulkPieces(container, view, { start: 0, end: sizeBytes })
+          : salvagePieces(container, view, { start: 0, end: sizeBytes, onUnreadable });
+      dataBytes = await pour(pieces, target, (end) => onProgress?.(end, sizeBytes));
     }
-    await target.finish(view.sizeBytes);
+    await target.finish(sizeBytes);
   } catch (error) {
     target.abort();
     throw error;
   }
-  return { sizeBytes: view.sizeBytes, dataBytes };
+  return { sizeBytes, dataBytes };
+}
+
+function isDirect(target: DataTarget): target is DirectTarget {
+  return target.direct !== undefined;
+}
+
+/** As `viewPieces`, with other threads where that pays. */
+export function bulkPieces(
+  container: Container,
+  view: View,
+  range: { readonly start: number; readonly end: number },
+): Iterable<Piece> | AsyncIterable<Piece> {
+  const { descriptor } = container.storage;
+  return descriptor !== undefined && range.end - range.start >= LEAST_FETCHED_BYTES
+    ? fetchPieces(container, descriptor, view, range)
+    : viewPieces(container, view, range.start, range.end);
+}
+
+/** Hands pieces to `target`; returns how many bytes of them are data. */
+async function pour(
+  pieces: Iterable<Piece> | AsyncIterable<Piece>,
+  target: DataTarget,
+  onDone: (end: number) => void,
+): Promise<number> {
+  let dataBytes = 0;
+  let sinceTurn = 0;
+  for await (const piece of pieces) {
+    if (piece.kind === 'hole') {
+      await target.hole(piece.start, piece.end);
+      onDone(piece.end);
+      continue;
+    }
+    const { start, bytes } = piece;
+    await target.data(start, bytes);
+    dataBytes += bytes.length;
+    sinceTurn += bytes.length;
+    // Buffers of native code are only freed between turns of the event loop.
+    if (sinceTurn >= TURN_BYTES) {
+      await setImmediate();
+      sinceTurn = 0;
+    }
+    onDone(start + bytes.length);
+  }
+  return dataBytes;
 }

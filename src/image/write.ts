@@ -3,7 +3,7 @@ import { EXTENT_KIND } from '../format/extent-page.ts';
 import { blake3 } from '../log/hash.ts';
 import type { ChunkPart } from '../log/reader.ts';
 import type { Run } from '../map/extent-map.ts';
-import { isZero } from '../storage/zero.ts';
+import { isZeroRange } from '../storage/zero.ts';
 import type { WriteReport } from './api.ts';
 import type { Container } from './container.ts';
 import { checkRange, readBlocks, readLog } from './view.ts';
@@ -139,10 +139,10 @@ function planBlocks(container: Container, start: number, bytes: Uint8Array): Uin
     const first = run.start - start;
     if (run.kind === EXTENT_KIND.lost) {
       for (let block = first; block < first + run.length; block++)
-        actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? CLEAR : STORE;
+        actions[block] = isZeroBlock(bytes, block, blockBytes) ? CLEAR : STORE;
     } else if (run.log === undefined) {
       for (let block = first; block < first + run.length; block++)
-        actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? STAY_HOLE : STORE;
+        actions[block] = isZeroBlock(bytes, block, blockBytes) ? STAY_HOLE : STORE;
     } else {
       planOverData(
         container,
@@ -156,6 +156,10 @@ function planBlocks(container: Container, start: number, bytes: Uint8Array): Uin
   return actions;
 }
 
+function isZeroBlock(bytes: Uint8Array, block: number, blockBytes: number): boolean {
+  return isZeroRange(bytes, block * blockBytes, (block + 1) * blockBytes);
+}
+
 function blockOf(bytes: Uint8Array, block: number, blockBytes: number): Uint8Array {
   return bytes.subarray(block * blockBytes, (block + 1) * blockBytes);
 }
@@ -164,8 +168,7 @@ function blockOf(bytes: Uint8Array, block: number, blockBytes: number): Uint8Arr
 function planOverData(container: Container, run: Run, log: number, bytes: Uint8Array, actions: Uint8Array): void {
   const { blockBytes } = container;
   const fresh = (from: number, to: number): void => {
-    for (let block = from; block < to; block++)
-      actions[block] = isZero(blockOf(bytes, block, blockBytes)) ? CLEAR : STORE;
+    for (let block = from; block < to; block++) actions[block] = isZeroBlock(bytes, block, blockBytes) ? CLEAR : STORE;
   };
   let at = 0;
   while (at < run.length) {
@@ -220,7 +223,7 @@ function planOverPart(container: Container, part: ChunkPart, plan: PartPlan): vo
   } catch (error) {
     if (!(error instanceof VsimgError) || error.code !== 'corrupt') throw error;
     if (range.to - range.from === 1) {
-      actions[range.from] = isZero(blockOf(bytes, range.from, blockBytes)) ? CLEAR : STORE;
+      actions[range.from] = isZeroBlock(bytes, range.from, blockBytes) ? CLEAR : STORE;
       return;
     }
     for (let block = range.from; block < range.to; block++) {
@@ -253,6 +256,6 @@ function compareBlocks(
   for (let block = range.from; block < range.to; block++) {
     const fresh = blockOf(bytes, block, blockBytes);
     if (Buffer.compare(fresh, blockOf(old, block - range.from, blockBytes)) === 0) actions[block] = KEEP;
-    else actions[block] = isZero(fresh) ? CLEAR : STORE;
+    else actions[block] = isZeroBlock(bytes, block, blockBytes) ? CLEAR : STORE;
   }
 }

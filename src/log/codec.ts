@@ -1,93 +1,35 @@
-import { createRequire } from 'node:module';
-import * as zlib from 'node:zlib';
-import { corrupt, VsimgError } from '../errors.ts';
+import { corrupt } from '../errors.ts';
+import { zstd } from './zstd.ts';
 
-/**
- * Zstandard for chunks: Node's own where it has it (22.15 and later), else the native package of the same
- * library; both write and read plain frames (RFC 8878). Frames are verified before they come here.
- */
-interface Zstd {
-  compress(bytes: Uint8Array, level: number): Promise<Uint8Array>;
-  decompress(bytes: Uint8Array, rawBytes: number): Uint8Array;
-}
-
-type NodeZstd = typeof zlib & {
-  zstdCompress?(bytes: Uint8Array, options: object, done: (error: Error | null, result: Buffer) => void): void;
-  zstdDecompressSync?(bytes: Uint8Array, options: object): Buffer;
-};
-
-/** ZSTD_c_compressionLevel of zstd.h. */
-const COMPRESSION_LEVEL = 100;
 /** Higher levels differ by windows of more than 8 MiB: those are refused when read, and chunks are far smaller. */
 const MAX_LEVEL = 19;
 const MAX_FRAME_BLOCK_BYTES = 128 * 1024;
 
-let loaded: Zstd | undefined;
+/** How much work is to come: for many chunks it pays to load the fastest library there is. */
+export type Amount = 'few' | 'many';
 
-function load(): Zstd {
-  const own = zlib as NodeZstd;
-  if (own.zstdCompress !== undefined && own.zstdDecompressSync !== undefined) {
-    const { zstdCompress, zstdDecompressSync } = own;
-    return {
-      compress: (bytes, level) =>
-        new Promise((resolve, reject) => {
-          zstdCompress(bytes, { params: { [COMPRESSION_LEVEL]: level } }, (error, result) =>
-            error === null ? resolve(result) : reject(error),
-          );
-        }),
-      decompress: (bytes, rawBytes) => zstdDecompressSync(bytes, { maxOutputLength: rawBytes }),
-    };
-  }
-  const require = createRequire(import.meta.url);
-  const native = require('@toondepauw/node-zstd') as typeof import('@toondepauw/node-zstd');
-  const encoders = new Map<number, InstanceType<typeof native.Encoder>>();
-  const decoder = new native.Decoder();
-  return {
-    compress(bytes, level) {
-      const encoder = encoders.get(level) ?? new native.Encoder(level);
-      encoders.set(level, encoder);
-      return encoder.encode(asBuffer(bytes));
-    },
-    decompress: (bytes) => decoder.decodeSync(asBuffer(bytes)),
-  };
+/**
+ * Packs `raw` into `into` as one frame; its length, or undefined if it does not fit. Levels above `MAX_LEVEL` count as that.
+ * Errors: 'unsupported' without zstd.
+ */
+export function compress(raw: Uint8Array, into: Uint8Array, level: number, amount: Amount): number | undefined {
+  return zstd(amount).compress(raw, into, Math.min(level, MAX_LEVEL));
 }
 
-function zstd(): Zstd {
-  if (loaded === undefined) {
-    try {
-      loaded = load();
-    } catch (cause) {
-      throw new VsimgError('unsupported', 'zstd is not available on this machine', {
-        hint: 'install vsimg with its native packages, or use Node 22.15 or later',
-        cause,
-      });
-    }
-  }
-  return loaded;
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** One frame; runs on another thread. Levels above `MAX_LEVEL` count as that. */
-export function compress(bytes: Uint8Array, level: number): Promise<Uint8Array> {
-  return zstd().compress(bytes, Math.min(level, MAX_LEVEL));
-}
-
-/** Exactly `rawBytes` bytes, or a 'corrupt' error: a frame can not make it allocate more than that and a few blocks. */
-export function decompress(bytes: Uint8Array, rawBytes: number, place: number): Uint8Array {
-  checkFrame(bytes, rawBytes, place);
-  let raw: Uint8Array;
+/**
+ * Fills `into` exactly with what `frame` holds, or throws 'corrupt': it can not make anybody allocate more than that and a
+ * few blocks. `place` is for messages. Frames are verified before they come here.
+ */
+export function decompress(frame: Uint8Array, into: Uint8Array, place: number, amount: Amount): void {
+  checkFrame(frame, into.length, place);
+  const library = zstd(amount);
+  let length: number;
   try {
-    raw = zstd().decompress(bytes, rawBytes);
-  } catch (cause) {
-    if (cause instanceof VsimgError) throw cause;
+    length = library.decompress(frame, into);
+  } catch {
     throw corrupt(`chunk at ${place} can not be decompressed`, place);
   }
-  if (raw.length !== rawBytes)
-    throw corrupt(`chunk at ${place} holds ${raw.length} bytes instead of ${rawBytes}`, place);
-  return raw;
+  if (length !== into.length) throw corrupt(`chunk at ${place} does not hold ${into.length} bytes`, place);
 }
 
 /**

@@ -183,7 +183,9 @@ export class LogReader {
     this.scratch ??= new Uint8Array(CHUNK_BYTES);
     const stored = this.scratch.subarray(0, chunk.storedBytes);
     this.readStored(chunk, stored);
-    return decompress(stored, presentCount(chunk) * this.blockBytes, chunk.place);
+    const raw = new Uint8Array(presentCount(chunk) * this.blockBytes);
+    decompress(stored, raw, chunk.place, 'few');
+    return raw;
   }
 
   /** The bytes of a chunk as they are stored, verified; at the beginning of `into`, if that is given. */

@@ -1,9 +1,8 @@
 import { checksum } from '../format/checksum.ts';
-import { type Chunk, CODEC, chunkBlocksOf } from '../format/chunk-table.ts';
+import { type Chunk, CODEC, type Codec, HASH_BYTES } from '../format/chunk-table.ts';
 import type { Compression } from '../format/header.ts';
-import { compress } from './codec.ts';
+import { type Amount, compress } from './codec.ts';
 import { blake3 } from './hash.ts';
-import type { OpenSegment } from './segment.ts';
 
 /** A chunk as it will be stored; its place is given later. */
 export interface SealedChunk {
@@ -11,88 +10,132 @@ export interface SealedChunk {
   readonly stored: Uint8Array;
 }
 
-export interface SealedSegment {
-  /** undefined: no block of the chunk is alive. */
-  readonly chunks: readonly (SealedChunk | undefined)[];
-  readonly deadBlocks: number;
+/** What is known of a chunk when its stored bytes are. */
+export interface Seal {
+  readonly codec: Codec;
+  readonly storedBytes: number;
+  readonly hash: Uint8Array;
+  readonly checksums: Uint32Array;
 }
 
-/** Chunks of a filled segment: dead blocks left out, hashed, compressed where that makes them smaller. */
-export async function sealSegment(
-  segment: OpenSegment,
-  blockBytes: number,
-  compression: Compression,
-): Promise<SealedSegment> {
-  const chunkBlocks = chunkBlocksOf(blockBytes);
-  const jobs: (Promise<SealedChunk> | undefined)[] = [];
-  let deadBlocks = 0;
-  for (let first = 0; first < segment.blockCount; first += chunkBlocks) {
-    const blockCount = Math.min(chunkBlocks, segment.blockCount - first);
-    const sealed = segment.sealed.get(first / chunkBlocks);
-    if (sealed !== undefined) {
-      const from = first * blockBytes;
-      jobs.push(Promise.resolve({ chunk: sealed, stored: segment.buffer.subarray(from, from + sealed.storedBytes) }));
-      continue;
+export interface SealOptions {
+  readonly blockBytes: number;
+  readonly compression: Compression;
+  readonly amount: Amount;
+}
+
+/** Less saved than this part is not worth decoding a whole chunk for every small read. */
+const LEAST_SAVED = 1 / 16;
+/** What is looked at of a chunk that follows others that did not shrink. */
+const PROBE_BYTES = 4096;
+/** So many chunks in a row that did not shrink make the next ones be probed. */
+const VAIN_CHUNKS = 2;
+
+/**
+ * Seals chunks one after the other. After a few that did not get smaller, as in compressed files, only a small part of
+ * each is tried until one does.
+ */
+export class Sealer {
+  readonly #options: SealOptions;
+  readonly #probe = new Uint8Array(PROBE_BYTES);
+  #vain = 0;
+
+  constructor(options: SealOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Packs `raw`, the present blocks of a chunk, into `into`, which is as long; undefined stored bytes in the result mean
+   * that they are `raw` itself.
+   */
+  seal(raw: Uint8Array, into: Uint8Array): Seal {
+    const hash = blake3(raw);
+    const packed = this.#pack(raw, into);
+    if (packed !== undefined) {
+      const checksums = Uint32Array.of(checksum(into.subarray(0, packed)));
+      return { codec: CODEC.zstd, storedBytes: packed, hash, checksums };
     }
-    const { raw, present, held } = liveBytes(segment, first, blockCount, blockBytes);
-    deadBlocks += blockCount - held;
-    jobs.push(held === 0 ? undefined : sealChunk(raw, blockCount, present, blockBytes, compression));
+    const { blockBytes } = this.#options;
+    const checksums = new Uint32Array(raw.length / blockBytes);
+    for (let block = 0; block < checksums.length; block++)
+      checksums[block] = checksum(raw.subarray(block * blockBytes, (block + 1) * blockBytes));
+    return { codec: CODEC.raw, storedBytes: raw.length, hash, checksums };
   }
-  return { chunks: await Promise.all(jobs), deadBlocks };
+
+  #pack(raw: Uint8Array, into: Uint8Array): number | undefined {
+    const { compression, amount } = this.#options;
+    if (compression.codec === 'none') return undefined;
+    if (this.#vain >= VAIN_CHUNKS && raw.length > 2 * PROBE_BYTES) {
+      const middle = Math.floor((raw.length - PROBE_BYTES) / 2);
+      const sample = raw.subarray(middle, middle + PROBE_BYTES);
+      if (compress(sample, this.#probe.subarray(0, roomFor(PROBE_BYTES)), 1, amount) === undefined) return undefined;
+    }
+    const packed = compress(raw, into.subarray(0, roomFor(raw.length)), compression.level, amount);
+    this.#vain = packed === undefined ? this.#vain + 1 : 0;
+    return packed;
+  }
 }
 
-function liveBytes(
-  segment: OpenSegment,
-  first: number,
-  blockCount: number,
-  blockBytes: number,
-): { raw: Uint8Array; present: Uint8Array | undefined; held: number } {
-  const raw = segment.buffer.subarray(first * blockBytes, (first + blockCount) * blockBytes);
-  const bits = new Uint8Array(Math.ceil(blockCount / 8));
-  const live: number[] = [];
-  for (let block = 0; block < blockCount; block++) {
-    if (segment.isDead(first + block)) continue;
-    bits[block >>> 3] = (bits[block >>> 3] as number) | (1 << (block & 7));
-    live.push(block);
-  }
-  if (live.length === blockCount) return { raw, present: undefined, held: blockCount };
-  const packed = new Uint8Array(live.length * blockBytes);
-  live.forEach((block, index) => {
-    packed.set(raw.subarray(block * blockBytes, (block + 1) * blockBytes), index * blockBytes);
-  });
-  return { raw: packed, present: bits, held: live.length };
+function roomFor(rawBytes: number): number {
+  return Math.max(1, Math.ceil(rawBytes - rawBytes * LEAST_SAVED) - 1);
 }
 
-/** `raw` holds the present blocks one behind the other. */
-export async function sealChunk(
+/** One chunk; `raw` holds the present blocks one behind the other. */
+export function sealChunk(
   raw: Uint8Array,
   blockCount: number,
   present: Uint8Array | undefined,
-  blockBytes: number,
-  compression: Compression,
-): Promise<SealedChunk> {
-  const hash = blake3(raw);
-  if (compression.codec === 'zstd') {
-    const packed = await compress(raw, compression.level);
-    // Less than a sixteenth saved is not worth decoding 64 KiB for every small read.
-    if (packed.length < raw.length - raw.length / 16) {
-      const chunk: Chunk = {
-        place: 0,
-        storedBytes: packed.length,
-        codec: CODEC.zstd,
-        blockCount,
-        present,
-        hash,
-        checksums: Uint32Array.of(checksum(packed)),
-      };
-      return { chunk, stored: packed };
-    }
-  }
-  const checksums = new Uint32Array(raw.length / blockBytes);
-  for (let block = 0; block < checksums.length; block++)
-    checksums[block] = checksum(raw.subarray(block * blockBytes, (block + 1) * blockBytes));
+  options: SealOptions,
+): SealedChunk {
+  const into = new Uint8Array(raw.length);
+  const seal = new Sealer(options).seal(raw, into);
+  const stored = seal.codec === CODEC.raw ? raw : into.slice(0, seal.storedBytes);
+  return { chunk: { place: 0, blockCount, present, ...seal }, stored };
+}
+
+/** Seals of several chunks in few arrays, because each takes its time from thread to thread. */
+export interface SealColumns {
+  readonly codecs: readonly Codec[];
+  /** 0: nothing of the chunk is to be stored. */
+  readonly storedBytes: readonly number[];
+  /** Of the chunks that are stored, one behind the other. */
+  readonly hashes: Uint8Array;
+  readonly checksums: Uint32Array;
+}
+
+/** undefined: nothing of the chunk is to be stored. */
+export function sealColumns(seals: readonly (Seal | undefined)[]): SealColumns {
+  const stored = seals.filter((seal) => seal !== undefined);
+  const hashes = new Uint8Array(stored.length * HASH_BYTES);
+  const checksums = new Uint32Array(stored.reduce((total, seal) => total + seal.checksums.length, 0));
+  let end = 0;
+  stored.forEach((seal, index) => {
+    hashes.set(seal.hash, index * HASH_BYTES);
+    checksums.set(seal.checksums, end);
+    end += seal.checksums.length;
+  });
   return {
-    chunk: { place: 0, storedBytes: raw.length, codec: CODEC.raw, blockCount, present, hash, checksums },
-    stored: raw,
+    codecs: seals.map((seal) => seal?.codec ?? CODEC.raw),
+    storedBytes: seals.map((seal) => seal?.storedBytes ?? 0),
+    hashes,
+    checksums,
   };
+}
+
+/** Takes apart what `sealColumns` put together. */
+export function sealsOf(
+  { codecs, storedBytes, hashes, checksums }: SealColumns,
+  blockBytes: number,
+): (Seal | undefined)[] {
+  let [hashStart, checksumStart] = [0, 0];
+  return codecs.map((codec, index): Seal | undefined => {
+    const bytes = storedBytes[index] as number;
+    if (bytes === 0) return undefined;
+    const hash = hashes.subarray(hashStart, hashStart + HASH_BYTES);
+    const checksumEnd = checksumStart + (codec === CODEC.raw ? bytes / blockBytes : 1);
+    const seal = { codec, storedBytes: bytes, hash, checksums: checksums.subarray(checksumStart, checksumEnd) };
+    hashStart += HASH_BYTES;
+    checksumStart = checksumEnd;
+    return seal;
+  });
 }

@@ -8,18 +8,19 @@ import {
   type GuestRun,
   type LogRange,
   lostSegment,
+  placeChunks,
   presentCount,
   type SegmentEntry,
   segmentBlocksOf,
 } from '../format/chunk-table.ts';
 import type { Compression } from '../format/header.ts';
-import { SEGMENT_BYTES } from '../format/layout.ts';
 import { numberKey } from '../format/record-page.ts';
 import { putRecord, type RecordTree, removeRecord } from '../map/records.ts';
 import type { Space } from '../space/space.ts';
 import type { Storage } from '../storage/storage.ts';
-import { type SealedChunk, type SealedSegment, sealSegment } from './seal.ts';
-import { OpenSegment } from './segment.ts';
+import { type Seal, type SealedChunk, sealsOf } from './seal.ts';
+import { type RawChunk, runSealJob, type SealJob, type SealResult } from './seal-job.ts';
+import { OpenSegment, type SegmentBuffer, segmentBuffer, withHead } from './segment.ts';
 import type { Segment, SegmentTables } from './tables.ts';
 
 /** What the header keeps of the log. */
@@ -43,6 +44,19 @@ export interface LogParts {
   readonly compression: Compression;
 }
 
+/** A full segment on its way into the container. */
+interface Sealing {
+  readonly segment: OpenSegment;
+  readonly chunks: readonly RawChunk[];
+  readonly into: SegmentBuffer;
+  readonly done: Promise<SealResult>;
+}
+
+/** What is known of a segment when its chunks are sealed. */
+export type FilledSegment = Pick<ChunkTable, 'blockCount' | 'runs' | 'chunks'>;
+
+type SealedSegment = FilledSegment & Pick<ChunkTable, 'firstLog'> & { readonly deadBlocks: number };
+
 /** Appends blocks to the log and counts those that die young. */
 export class LogWriter {
   private readonly parts: LogParts;
@@ -51,8 +65,9 @@ export class LogWriter {
   private dataTotal: number;
   private deadTotal: number;
   private open: OpenSegment | undefined;
-  private sealing: { readonly segment: OpenSegment; readonly done: Promise<void> } | undefined;
-  private spare: Uint8Array | undefined;
+  /** Oldest first: segments get their places in the order of the log, whichever is sealed first. */
+  private readonly sealing: Sealing[] = [];
+  private readonly spares: SegmentBuffer[] = [];
   /** Blocks that died in written segments since the last publication, by first log block. */
   private readonly died = new Map<number, number>();
 
@@ -81,7 +96,7 @@ export class LogWriter {
 
   /** How many blocks the segment that is open now still takes. */
   async room(): Promise<number> {
-    if (this.open !== undefined && this.open.roomBlocks === 0) await this.startSealing();
+    if (this.open !== undefined && this.open.roomBlocks === 0) await this.startSealing('many');
     return this.open?.roomBlocks ?? segmentBlocksOf(this.parts.blockBytes);
   }
 
@@ -94,10 +109,7 @@ export class LogWriter {
   }
 
   private openSegment(): OpenSegment {
-    if (this.open === undefined) {
-      this.open = new OpenSegment(this.next, this.spare ?? new Uint8Array(SEGMENT_BYTES), this.parts.blockBytes);
-      this.spare = undefined;
-    }
+    this.open ??= new OpenSegment(this.next, this.spares.pop() ?? segmentBuffer(), this.parts.blockBytes);
     return this.open;
   }
 
@@ -116,24 +128,27 @@ export class LogWriter {
    * Appends a whole chunk as another segment has it, with the guest runs it was written for, without sealing it again;
    * only while `begunBlocks` is 0, and there must be `room()`. Such blocks can not be read before the next `flush`.
    */
-  appendSealed(runs: readonly GuestRun[], sealed: SealedChunk): number {
+  appendChunk(runs: readonly GuestRun[], sealed: SealedChunk): number {
     const log = this.next;
-    this.openSegment().appendSealed(runs, sealed);
+    this.openSegment().appendChunk(runs, sealed);
     this.next += sealed.chunk.blockCount;
     return log;
   }
 
   /** Every block below this is in the container. */
   get firstInMemory(): number {
-    return this.sealing?.segment.firstLog ?? this.open?.firstLog ?? this.next;
+    return this.sealing[0]?.segment.firstLog ?? this.open?.firstLog ?? this.next;
   }
 
   /** The segment still in memory that holds `log`, if any. */
   inMemory(log: number): OpenSegment | undefined {
-    for (const segment of [this.open, this.sealing?.segment]) {
-      if (segment !== undefined && log >= segment.firstLog && log < segment.endLog) return segment;
-    }
-    return undefined;
+    const { open } = this;
+    if (open !== undefined && log >= open.firstLog && log < open.endLog) return open;
+    return this.inSealing(log);
+  }
+
+  private inSealing(log: number): OpenSegment | undefined {
+    return this.sealing.find(({ segment }) => log >= segment.firstLog && log < segment.endLog)?.segment;
   }
 
   /** The working map does not refer to `[log, log + count)` any more; only young blocks are counted. */
@@ -146,85 +161,123 @@ export class LogWriter {
         open.markDead(at, end - at);
         return;
       }
-      const sealing = this.sealing?.segment;
-      const inSealing = sealing !== undefined && at >= sealing.firstLog && at < sealing.endLog;
-      const firstLog = inSealing ? sealing.firstLog : undefined;
-      const segment = firstLog === undefined ? this.parts.tables.find(at) : undefined;
-      const first = firstLog ?? (segment as Segment).firstLog;
-      const segmentEnd = inSealing ? sealing.endLog : first + (segment as Segment).entry.blockCount;
+      const sealing = this.inSealing(at);
+      const segment = sealing === undefined ? this.parts.tables.find(at) : undefined;
+      const first = sealing?.firstLog ?? (segment as Segment).firstLog;
+      const segmentEnd = sealing?.endLog ?? first + (segment as Segment).entry.blockCount;
       const stop = Math.min(end, segmentEnd);
       this.died.set(first, (this.died.get(first) ?? 0) + stop - at);
       at = stop;
     }
   }
 
-  private async startSealing(): Promise<void> {
+  /** 'many': others will follow, so that starting threads pays. */
+  private async startSealing(amount: 'few' | 'many'): Promise<void> {
     const segment = this.open;
     if (segment === undefined) return;
-    await this.finishSealing();
     this.open = undefined;
+    const into = this.spares.pop() ?? segmentBuffer();
     const { blockBytes, compression } = this.parts;
-    const done = sealSegment(segment, blockBytes, compression).then((sealed) => this.store(segment, sealed));
+    const chunks = segment.chunks();
+    const { data } = segment.buffer;
+    const job: SealJob = { kind: 'seal', raw: data, into: into.data, blockBytes, compression, chunks };
+    if (amount === 'few' && this.sealing.length === 0) {
+      this.sealing.push({ segment, chunks, into, done: Promise.resolve(runSealJob(job)) });
+      return;
+    }
+    const { sharedCrew } = await import('./crew.ts');
+    const crew = sharedCrew();
+    const done = crew.run(job);
     // A failure is thrown where the result is awaited; until then it must not count as unhandled.
     done.catch(() => {});
-    this.sealing = { segment, done };
+    this.sealing.push({ segment, chunks, into, done });
+    while (this.sealing.length > crew.depth) await this.storeOldest();
   }
 
-  private async finishSealing(): Promise<void> {
-    if (this.sealing === undefined) return;
-    await this.sealing.done;
-    this.spare = this.sealing.segment.buffer;
-    this.sealing = undefined;
+  private async storeOldest(): Promise<void> {
+    const [oldest] = this.sealing;
+    if (oldest === undefined) return;
+    this.store(oldest, await oldest.done);
+    this.sealing.shift();
+    this.spares.push(oldest.segment.buffer, oldest.into);
   }
 
-  /** Writes a sealed segment and its table with one call, and enters it in the log index. */
-  private store(segment: OpenSegment, sealed: SealedSegment): void {
-    const { storage, space, index, tables } = this.parts;
-    const bytes = sealed.chunks.reduce((total, chunk) => total + (chunk?.stored.length ?? 0), 0);
+  private store({ segment, chunks: raw, into }: Sealing, result: SealResult): void {
+    const seals = sealsOf(result, this.parts.blockBytes);
+    const chunks = oneBehindTheOther(seals, raw);
+    const { firstLog, blockCount, runs, deadBlocks } = segment;
+    this.writeSegment(
+      { firstLog, blockCount, runs, deadBlocks, chunks },
+      result.where === 'raw' ? segment.buffer : into,
+    );
+  }
+
+  /** Writes the chunks of a sealed segment and its table with one call, and enters it in the log index; places count from 0. */
+  private writeSegment(sealed: SealedSegment, buffer: SegmentBuffer): void {
+    const bytes = storedBytesOf(sealed);
     if (bytes === 0) return;
-    const tableAt = (place: number): ChunkTable => {
-      let next = place;
-      const chunks = sealed.chunks.map((part) => {
-        if (part === undefined) return undefined;
-        const chunk = { ...part.chunk, place: next };
-        next += chunk.storedBytes;
-        return chunk;
-      });
-      return {
-        firstLog: segment.firstLog,
-        blockCount: segment.blockCount,
-        bornVersion: this.bornVersion,
-        runs: segment.runs,
-        chunks,
-        lost: [],
-      };
-    };
-    // A table is longest when its chunks lie last.
-    const longest = encodeChunkTable(tableAt(space.end)).length;
-    const place = space.allocate(bytes + longest, 'lasting');
-    const table = tableAt(place);
+    const { storage, space } = this.parts;
+    const table: ChunkTable = { ...sealed, bornVersion: this.bornVersion, lost: [] };
     const encoded = encodeChunkTable(table);
-    if (encoded.length < longest) space.release(place + bytes + encoded.length, longest - encoded.length);
-    const whole = new Uint8Array(bytes + encoded.length);
-    let at = 0;
-    for (const part of sealed.chunks) {
-      if (part === undefined) continue;
-      whole.set(part.stored, at);
-      at += part.stored.length;
+    const place = space.allocate(encoded.length + bytes, 'lasting');
+    // The table lies before its chunks: a file that was cut off behind it still tells what was there.
+    const firstPlace = place + encoded.length;
+    placeChunks(encoded, firstPlace);
+    let at = place;
+    for (const part of withHead(buffer, encoded, bytes)) {
+      storage.write(part, at);
+      at += part.length;
     }
-    whole.set(encoded, at);
-    storage.write(whole, place);
-    const tablePlace = place + bytes;
+    const chunks = sealed.chunks.map((chunk) => chunk && { ...chunk, place: firstPlace + chunk.place });
+    this.enter({ ...table, chunks }, encoded, { place, deadBlocks: sealed.deadBlocks });
+  }
+
+  private enter(
+    table: ChunkTable,
+    encoded: Uint8Array,
+    { place, deadBlocks }: { readonly place: number; readonly deadBlocks: number },
+  ): void {
+    const { index, tables } = this.parts;
+    const { firstLog, blockCount } = table;
     const entry: SegmentEntry = {
-      blockCount: segment.blockCount,
-      place: tablePlace,
+      blockCount,
+      place,
       lengthBytes: encoded.length,
       checksum: checksum(encoded),
-      deadBlocks: sealed.deadBlocks,
+      deadBlocks,
     };
-    putRecord(index, numberKey(segment.firstLog), encodeSegmentEntry(entry));
+    putRecord(index, numberKey(firstLog), encodeSegmentEntry(entry));
     tables.remember(entry, table);
-    this.dataTotal += bytes;
+    this.dataTotal += storedBytesOf(table);
+  }
+
+  /** A log number for every block of a segment that was filled elsewhere; what is open here is sealed first. */
+  private async take(blockCount: number): Promise<number> {
+    await this.startSealing('many');
+    const firstLog = this.next;
+    this.next += blockCount;
+    return firstLog;
+  }
+
+  /**
+   * Appends a segment that was sealed elsewhere: `chunks` are in `buffer`, one behind the other, with places from 0 on.
+   * Returns the log number of its first block.
+   */
+  async appendSealed(sealed: FilledSegment, buffer: SegmentBuffer): Promise<number> {
+    const firstLog = await this.take(sealed.blockCount);
+    this.writeSegment({ ...sealed, firstLog, deadBlocks: 0 }, buffer);
+    return firstLog;
+  }
+
+  /** As `appendSealed`, for chunks that are in their places in the container already. */
+  async appendWritten(sealed: FilledSegment): Promise<number> {
+    const firstLog = await this.take(sealed.blockCount);
+    const table: ChunkTable = { ...sealed, firstLog, bornVersion: this.bornVersion, lost: [] };
+    const encoded = encodeChunkTable(table);
+    const place = this.parts.space.allocate(encoded.length, 'lasting');
+    this.parts.storage.write(encoded, place);
+    this.enter(table, encoded, { place, deadBlocks: 0 });
+    return firstLog;
   }
 
   /** Version that segments written from now on will belong to. */
@@ -232,8 +285,8 @@ export class LogWriter {
 
   /** Writes everything that is still in memory and enters the dead blocks; segments without a live block go. */
   async flush(): Promise<void> {
-    await this.startSealing();
-    await this.finishSealing();
+    await this.startSealing('few');
+    while (this.sealing.length > 0) await this.storeOldest();
     for (const [firstLog, count] of this.died) {
       const segment = this.parts.tables.find(firstLog);
       const deadBlocks = segment.entry.deadBlocks + count;
@@ -317,7 +370,21 @@ export class LogWriter {
   }
 }
 
-function storedBytesOf(table: ChunkTable): number {
+/** Chunks with places from 0 on. */
+export function oneBehindTheOther(
+  seals: readonly (Seal | undefined)[],
+  raw: readonly Pick<RawChunk, 'blockCount' | 'present'>[],
+): (Chunk | undefined)[] {
+  let end = 0;
+  return seals.map((seal, index): Chunk | undefined => {
+    if (seal === undefined) return undefined;
+    const { blockCount, present } = raw[index] as RawChunk;
+    end += seal.storedBytes;
+    return { place: end - seal.storedBytes, blockCount, present, ...seal };
+  });
+}
+
+function storedBytesOf(table: Pick<ChunkTable, 'chunks'>): number {
   return table.chunks.reduce((total, chunk) => total + (chunk?.storedBytes ?? 0), 0);
 }
 

@@ -1,3 +1,4 @@
+import { ByteReader, ByteWriter } from '../format/cursor.ts';
 import type { HostRange } from '../format/header.ts';
 
 export function totalOf(ranges: readonly HostRange[]): number {
@@ -14,4 +15,15 @@ export function joinRanges(ranges: readonly HostRange[]): HostRange[] {
     else result.push(range);
   }
   return result;
+}
+
+/** The length that a record of a space tree says. */
+export function lengthOf(value: Uint8Array): number {
+  return new ByteReader(value, 'free space').varint();
+}
+
+export function encodeLength(length: number): Uint8Array {
+  const writer = new ByteWriter(9);
+  writer.varint(length);
+  return writer.finish();
 }

@@ -1,5 +1,4 @@
 import { corrupt, VsimgError } from '../errors.ts';
-import { ByteReader, ByteWriter } from '../format/cursor.ts';
 import { type Header, type HostRange, MAX_RESERVE_RANGES } from '../format/header.ts';
 import { MAX_CONTAINER_BYTES, RECORDS_OFFSET, SPACE_PAGE_BYTES } from '../format/layout.ts';
 import { NO_RECORDS, NUMBER_KEY_BYTES, numberInKey, numberKey, type Records } from '../format/record-page.ts';
@@ -8,7 +7,7 @@ import { isLeaf, type TreeNode } from '../map/node.ts';
 import type { PageStore } from '../map/pages.ts';
 import { floorRecord, putRecord, type RecordTree, records, recordsBackward, removeRecord } from '../map/records.ts';
 import { PersistentTree } from '../map/tree.ts';
-import { joinRanges, totalOf } from './host-ranges.ts';
+import { encodeLength, joinRanges, lengthOf, totalOf } from './host-ranges.ts';
 
 export type { HostRange } from '../format/header.ts';
 
@@ -225,6 +224,12 @@ export class Space {
     return start;
   }
 
+  /** Takes back what was allocated since `begin` and is not used after all: nothing published can refer to it. */
+  takeBack(place: number, lengthBytes: number): void {
+    this.addFree({ start: place, end: place + lengthBytes });
+    this.lowerEnd();
+  }
+
   /** `[place, place + lengthBytes)` is not needed by what is being published. */
   release(place: number, lengthBytes: number): void {
     if (lengthBytes > 0) this.released.push({ start: place, end: place + lengthBytes });
@@ -385,14 +390,4 @@ export function unusedSpace(state: SpaceState): number {
 export function rangeOfRecord(key: string, value: Uint8Array): HostRange {
   const start = numberInKey(key, key.length - NUMBER_KEY_BYTES);
   return { start, end: start + lengthOf(value) };
-}
-
-function lengthOf(value: Uint8Array): number {
-  return new ByteReader(value, 'free space').varint();
-}
-
-function encodeLength(length: number): Uint8Array {
-  const writer = new ByteWriter(9);
-  writer.varint(length);
-  return writer.finish();
 }

@@ -1,4 +1,5 @@
 import { VsimgError } from '../errors.ts';
+import type { Descriptor } from './descriptor.ts';
 import type { Storage } from './storage.ts';
 
 /**
@@ -15,6 +16,10 @@ export class FailStopStorage implements Storage {
     this.inner = inner;
     this.name = inner.name;
     this.readOnly = inner.readOnly;
+  }
+
+  get descriptor(): Descriptor | undefined {
+    return this.inner.descriptor;
   }
 
   private guard(action: () => void): void {

@@ -86,6 +86,11 @@ export class FileStorage implements LockableStorage {
     }
   }
 
+  get descriptor(): Descriptor {
+    this.#assertOpen();
+    return this.#descriptor;
+  }
+
   /** False when another file has taken the path since it was opened. */
   isCurrent(): boolean {
     this.#assertOpen();

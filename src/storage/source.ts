@@ -5,7 +5,7 @@ import { closeQuietly, type Descriptor, readAt } from './descriptor.ts';
 import { deviceSizeBytes } from './device-size.ts';
 import { type Run, type RunFinder, runFinder } from './sparse.ts';
 import { systemError } from './system-error.ts';
-import { type DataSource, PIECE_ALIGNMENT_BYTES, type Piece } from './transfer.ts';
+import { type ByteRange, type DataSource, PIECE_ALIGNMENT_BYTES, type Piece, type SourceFile } from './transfer.ts';
 import { turnGiver } from './turns.ts';
 import { isZero } from './zero.ts';
 
@@ -63,15 +63,38 @@ class FileSource implements DataSource {
     this.#findRun = findRun;
   }
 
-  async *pieces(maxPieceBytes: number): AsyncGenerator<Piece, void, undefined> {
+  get file(): SourceFile {
+    return {
+      descriptor: this.#descriptor,
+      runs: (unitBytes) => this.#runs(unitBytes),
+      pieces: (maxPieceBytes, range) => this.#pieces(maxPieceBytes, range),
+    };
+  }
+
+  *#runs(unitBytes: number): Generator<ByteRange> {
+    for (let start = 0; start < this.sizeBytes; ) {
+      this.#assertOpen();
+      const { kind, end } = this.#runAt(start, unitBytes, this.sizeBytes);
+      if (kind === 'data') yield { start, end };
+      start = end;
+    }
+    this.#assertLength(this.sizeBytes);
+  }
+
+  pieces(maxPieceBytes: number): AsyncGenerator<Piece, void, undefined> {
+    return this.#pieces(maxPieceBytes, { start: 0, end: this.sizeBytes });
+  }
+
+  async *#pieces(maxPieceBytes: number, range: ByteRange): AsyncGenerator<Piece, void, undefined> {
     const unit = pieceUnit(maxPieceBytes);
-    const size = this.sizeBytes;
-    const buffer = Buffer.allocUnsafeSlow(Math.min(maxPieceBytes, Math.max(size, 1)));
+    const size = range.end;
+    const buffer = Buffer.allocUnsafeSlow(Math.min(maxPieceBytes, Math.max(size - range.start, 1)));
     const giveTurn = turnGiver();
-    let start = 0;
+    let start = range.start;
     while (start < size) {
       this.#assertOpen();
-      const run = this.#runAt(start, unit, start - (start % maxPieceBytes) + maxPieceBytes);
+      const whole = this.#runAt(start, unit, start - (start % maxPieceBytes) + maxPieceBytes);
+      const run = { kind: whole.kind, end: Math.min(whole.end, size) };
       if (run.kind === 'hole') {
         this.#assertLength(run.end);
         yield { kind: 'hole', start, end: run.end };

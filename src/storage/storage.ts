@@ -1,3 +1,5 @@
+import type { Descriptor } from './descriptor.ts';
+
 /**
  * The interface under everything: a flat, growable array of bytes. Calls are synchronous: small reads
  * from the page cache are 5 to 20 times faster so, and the engine above stays free of interleaving.
@@ -9,6 +11,9 @@ export interface Storage {
   /** What to call this storage in messages, usually the file's path. */
   readonly name: string;
   readonly readOnly: boolean;
+
+  /** The open file, if this is one: other threads of this process may read and write it beside this object. */
+  readonly descriptor?: Descriptor | undefined;
 
   /** Current length in bytes. */
   size(): number;

@@ -59,6 +59,10 @@ class NewFileTarget implements DataTarget {
     await this.#giveTurn();
   }
 
+  async direct(): Promise<Descriptor> {
+    return this.#file.storage.descriptor;
+  }
+
   async hole(): Promise<void> {
     // The file is new: what is not written is a hole.
   }
@@ -103,8 +107,16 @@ class DeviceTarget implements DataTarget {
     await this.#zeroUntil(start);
     this.#assertFits(start + bytes.length);
     writeAt(this.#device, bytes, start);
-    this.#position = start + bytes.length;
+    // What others write directly is not in order.
+    this.#position = Math.max(this.#position, start + bytes.length);
     await this.#giveTurn();
+  }
+
+  async direct(start: number, end: number): Promise<Descriptor> {
+    await this.#zeroUntil(start);
+    this.#assertFits(end);
+    this.#position = end;
+    return this.#device;
   }
 
   async hole(start: number, end: number): Promise<void> {

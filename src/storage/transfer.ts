@@ -1,3 +1,5 @@
+import type { Descriptor } from './descriptor.ts';
+
 /** Where bytes come from at `import` and go to at `export`: raw files, block devices, pipes. */
 
 /**
@@ -20,8 +22,28 @@ export interface DataSource {
    * length. The bytes of a data piece are only valid until the next piece is asked for. Errors: 'io', 'permission'.
    */
   pieces(maxPieceBytes: number): AsyncIterable<Piece>;
+  /** For a file, which need not be read from front to back. */
+  readonly file?: SourceFile;
   /** Closing twice is allowed. */
   close(): void;
+}
+
+/** A source that other threads may read beside it. */
+export interface SourceFile {
+  readonly descriptor: Descriptor;
+  /**
+   * Where data may be, in ascending order, without reading it; all else is holes. Runs begin and end at multiples of
+   * `unitBytes`, a power of two up to `PIECE_ALIGNMENT_BYTES`, or at the end.
+   */
+  runs(unitBytes: number): Iterable<ByteRange>;
+  /** As `DataSource.pieces`, of a part. */
+  pieces(maxPieceBytes: number, range: ByteRange): AsyncIterable<Piece>;
+}
+
+/** Bytes `[start, end)`. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
 }
 
 export interface DataTarget {
@@ -30,6 +52,11 @@ export interface DataTarget {
    * reuse `bytes` when the promise is fulfilled. Errors: 'no-space', 'permission', 'io'.
    */
   data(start: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * For a file: whoever asks writes `[start, end)` to it, from any thread and in any order, before `finish`. Counts as a call of
+   * `data`. Errors: as `data`.
+   */
+  direct?(start: number, end: number): Promise<Descriptor>;
   /** `[start, end)` reads as zeros. */
   hole(start: number, end: number): Promise<void>;
   /** All is written: the target has exactly `sizeBytes` now, under its final name. */

@@ -187,6 +187,8 @@ class Compiler {
     for (const chunk of table.chunks) if (chunk !== undefined) this.place(chunk.ref.target, chunkBytes);
     const writer = new LooseWriter();
     writer.byte(0x54);
+    const first = table.chunks.find((chunk) => chunk !== undefined);
+    writer.uint64(first === undefined ? 0 : (first.ref.place ?? first.ref.target.at));
     writer.varint(table.first);
     writer.varint(table.blocks);
     writer.varint(table.born);
@@ -203,7 +205,7 @@ class Compiler {
       }
       const place = chunk.ref.place ?? chunk.ref.target.at;
       writer.varint(plus(times(chunk.stored, 16), plus(chunk.codec, chunk.present === undefined ? 0 : 8)));
-      writer.signed(less(place, expected));
+      if (chunk !== first) writer.signed(less(place, expected));
       expected = plus(place, chunk.stored);
       if (chunk.present !== undefined) writer.raw(chunk.present);
       writer.raw(chunk.hash);

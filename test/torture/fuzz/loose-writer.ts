@@ -67,6 +67,11 @@ export class LooseWriter {
     for (let shift = 0; shift < 32; shift += 8) this.byte((value >>> shift) & 0xff);
   }
 
+  uint64(value: Num): void {
+    const wideValue = BigInt.asUintN(64, BigInt(value));
+    for (let shift = 0n; shift < 64n; shift += 8n) this.byte(Number((wideValue >> shift) & 0xffn));
+  }
+
   private bigEndian(value: Num, count: number): void {
     for (let index = count - 1; index >= 0; index--) this.byte(Number((BigInt(value) >> BigInt(8 * index)) & 0xffn));
   }

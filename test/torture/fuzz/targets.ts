@@ -191,5 +191,5 @@ export async function decodeRecords(bytes: Uint8Array, random: SeededRandom): Pr
   await survive(READ_CODES, () => decodeChunkTable(bytes, blockBytes, 'fuzz'));
   await survive(READ_CODES, () => decodeSegmentEntry(bytes));
   await survive(READ_CODES, () => decodeVersion(bytes, 7));
-  await survive(READ_CODES, () => decompress(bytes, blockBytes, 8192));
+  await survive(READ_CODES, () => decompress(bytes, new Uint8Array(blockBytes), 8192, 'many'));
 }

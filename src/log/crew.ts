@@ -1,0 +1,108 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { type Job, type ResultOf, runJob } from './jobs.ts';
+
+/** More threads would be more memory than a command may take. */
+const MAX_THREADS = 4;
+/** One to work on and one to go on with, so that no thread waits for a message. */
+const JOBS_A_THREAD = 2;
+/** Beside the bundle that this file is in; see worker.ts. */
+const WORKER_FILE = './worker.cjs';
+
+interface Errand {
+  readonly job: Job;
+  /** `answer` undefined: no thread could do it. */
+  readonly done: (answer: unknown) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  /** In the order in which the thread answers. */
+  readonly errands: Errand[];
+}
+
+/**
+ * Threads that do jobs, started when they are needed. When all of them are busy this thread helps, and where there are
+ * none, or one ends unexpectedly, it does everything: jobs only depend on what they are given.
+ */
+export class Crew {
+  readonly #maxThreads: number;
+  readonly #threads: Thread[] = [];
+  readonly #waiting: Errand[] = [];
+  #isBroken = false;
+
+  constructor(maxThreads: number) {
+    this.#maxThreads = maxThreads;
+  }
+
+  /** How many jobs keep all threads busy. */
+  get depth(): number {
+    return this.#isBroken ? 1 : this.#maxThreads * JOBS_A_THREAD + 1;
+  }
+
+  /** Errors: those of the job. */
+  async run<J extends Job>(job: J): Promise<ResultOf<J>> {
+    const answer = await new Promise((done) => {
+      this.#waiting.push({ job, done });
+      this.#handOut();
+    });
+    return answer === undefined ? runJob(job) : (answer as ResultOf<J>);
+  }
+
+  #handOut(): void {
+    for (let errand = this.#waiting[0]; errand !== undefined; errand = this.#waiting[0]) {
+      const thread = this.#freeThread();
+      this.#waiting.shift();
+      if (thread === undefined) {
+        errand.done(undefined);
+        continue;
+      }
+      // A thread without work must not keep the process from ending.
+      if (thread.errands.push(errand) === 1) thread.worker.ref();
+      thread.worker.postMessage(errand.job);
+    }
+  }
+
+  #freeThread(): Thread | undefined {
+    const idle = this.#threads.find(({ errands }) => errands.length === 0);
+    if (idle !== undefined) return idle;
+    if (this.#threads.length < this.#maxThreads && !this.#isBroken) return this.#start();
+    return this.#threads.find(({ errands }) => errands.length < JOBS_A_THREAD);
+  }
+
+  #start(): Thread {
+    // Options of this process, such as a script to load first, are not meant for its threads.
+    const worker = new Worker(new URL(WORKER_FILE, import.meta.url), { execArgv: [] });
+    const thread: Thread = { worker, errands: [] };
+    worker.unref();
+    worker.on('message', (answer: unknown) => {
+      const errand = thread.errands.shift();
+      if (thread.errands.length === 0) worker.unref();
+      errand?.done(answer);
+      this.#handOut();
+    });
+    // Both come when it fails; what happened to it shows again when its jobs are done here.
+    worker.on('error', () => this.#giveUp(thread));
+    worker.on('exit', () => this.#giveUp(thread));
+    this.#threads.push(thread);
+    return thread;
+  }
+
+  #giveUp(thread: Thread): void {
+    const index = this.#threads.indexOf(thread);
+    if (index < 0) return;
+    this.#threads.splice(index, 1);
+    this.#isBroken = true;
+    for (const errand of thread.errands.splice(0)) errand.done(undefined);
+    this.#handOut();
+  }
+}
+
+let shared: Crew | undefined;
+
+/** The one of this process. */
+export function sharedCrew(): Crew {
+  const cores = availableParallelism();
+  shared ??= new Crew(Math.min(cores, MAX_THREADS) - 1);
+  return shared;
+}
