@@ -12,6 +12,7 @@ import { CHUNK_BYTES, RECORDS_OFFSET, SEGMENT_BYTES } from './layout.ts';
  *   varint    first log block
  *   varint    number of log blocks
  *   varint    version that was being made when it was written
+ *   varint    birth: the generation that wrote the oldest of its chunks, or an earlier one
  *   varint    number of guest runs, then for each: signed difference of its first block to the end of the
  *             run before, varint length; together they are as long as the segment, in log order. 0: not known
  *             any more, in a table made by a repair
@@ -56,6 +57,8 @@ export interface ChunkTable {
   readonly firstLog: number;
   readonly blockCount: number;
   readonly bornVersion: number;
+  /** Generation that wrote the oldest of its chunks, or an earlier one: states before it do not need their space. */
+  readonly birth: number;
   readonly runs: readonly GuestRun[];
   /** undefined: nothing of this chunk is kept. */
   readonly chunks: readonly (Chunk | undefined)[];
@@ -102,6 +105,7 @@ export function encodeChunkTable(table: ChunkTable): Uint8Array {
   writer.varint(table.firstLog);
   writer.varint(table.blockCount);
   writer.varint(table.bornVersion);
+  writer.varint(table.birth);
   writer.varint(table.runs.length);
   let guestEnd = 0;
   for (const run of table.runs) {
@@ -149,6 +153,7 @@ export function decodeChunkTable(bytes: Uint8Array, blockBytes: number, where: s
   const firstLog = reader.varint();
   const blockCount = reader.varint();
   const bornVersion = reader.varint();
+  const birth = reader.varint();
   if (blockCount === 0 || blockCount > segmentBlocksOf(blockBytes) || firstLog + blockCount > MAX_BLOCKS)
     reader.fail(`claims ${blockCount} blocks`);
   const runs = readRuns(reader, blockCount);
@@ -163,7 +168,7 @@ export function decodeChunkTable(bytes: Uint8Array, blockBytes: number, where: s
   if (before === undefined && firstPlace !== 0) reader.fail('says where its chunks are, but has none');
   const lost = reader.remaining === 0 ? [] : readLost(reader, firstLog, blockCount);
   reader.end();
-  const table = { firstLog, blockCount, bornVersion, runs, chunks, lost };
+  const table = { firstLog, blockCount, bornVersion, birth, runs, chunks, lost };
   if (lost.some(({ start, end }) => holdsAny(table, start, end, blockBytes))) reader.fail('holds blocks that are lost');
   return table;
 }
@@ -294,6 +299,7 @@ export function lostTable(firstLog: number, blockCount: number): ChunkTable {
     firstLog,
     blockCount,
     bornVersion: 0,
+    birth: 0,
     runs: [],
     chunks: [],
     lost: [{ start: firstLog, end: firstLog + blockCount }],

@@ -1,6 +1,6 @@
 import { corrupt, VsimgError } from '../errors.ts';
 import { MAX_BLOCKS } from './extent-page.ts';
-import { Fields } from './fields.ts';
+import { Fields, withRest } from './fields.ts';
 import {
   FORMAT_VERSION,
   MAX_BLOCK_BYTES,
@@ -9,7 +9,7 @@ import {
   RECORDS_OFFSET,
   SLOT_BYTES,
 } from './layout.ts';
-import { decodeDocument, encodeDocument } from './msgpack.ts';
+import { type Document, decodeDocument, encodeDocument } from './msgpack.ts';
 import { rootToValue, type TreeRoot } from './page.ts';
 
 export type Compression = { readonly codec: 'none' } | { readonly codec: 'zstd'; readonly level: number };
@@ -76,11 +76,13 @@ export interface Header {
     readonly freeBytes: number;
     readonly pendingBytes: number;
   };
+  /** Fields that this program does not know, also those within the maps above: whoever writes the header again keeps them. */
+  readonly unknown?: Document;
 }
 
 export function encodeHeader(header: Header): Uint8Array {
   const { space, working } = header;
-  return encodeDocument({
+  const known = {
     format: FORMAT_VERSION,
     compatible: header.features.compatible,
     'read-only-compatible': header.features.readOnlyCompatible,
@@ -111,7 +113,8 @@ export function encodeHeader(header: Header): Uint8Array {
       'free-bytes': space.freeBytes,
       'pending-bytes': space.pendingBytes,
     },
-  });
+  };
+  return encodeDocument(withRest(known, header.unknown));
 }
 
 /** Errors: 'corrupt', or 'unsupported' when the container needs what this program does not have. */
@@ -130,9 +133,9 @@ export function decodeHeader(bytes: Uint8Array, where: string): Header {
     readOnlyCompatible: fields.labels('read-only-compatible'),
     incompatible: fields.labels('incompatible'),
   };
-  const unknown = features.incompatible.find((name) => !KNOWN.incompatible.includes(name));
-  if (unknown !== undefined)
-    throw new VsimgError('unsupported', `${where}: needs the feature '${unknown}'`, { hint: 'use a newer vsimg' });
+  const feature = features.incompatible.find((name) => !KNOWN.incompatible.includes(name));
+  if (feature !== undefined)
+    throw new VsimgError('unsupported', `${where}: needs the feature '${feature}'`, { hint: 'use a newer vsimg' });
   const blockBytes = fields.count('block-size', MAX_BLOCK_BYTES);
   if (blockBytes < MIN_BLOCK_BYTES || (blockBytes & (blockBytes - 1)) !== 0) fields.fail('block-size');
   const working = fields.child('working');
@@ -177,7 +180,8 @@ export function decodeHeader(bytes: Uint8Array, where: string): Header {
     },
   };
   checkNumbers(header, where);
-  return header;
+  const unknown = fields.rest();
+  return unknown === undefined ? header : { ...header, unknown };
 }
 
 /** What the engine takes for granted when it writes: no number leads into the slots or out of what addresses can hold. */
@@ -203,14 +207,37 @@ function readReserve(space: Fields): HostRange[] {
 
 function readCompression(fields: Fields): Compression {
   const codec = fields.text('compression');
+  const level = fields.count('level', 22);
   if (codec === 'none') return { codec };
-  if (codec === 'zstd') return { codec, level: fields.count('level', 22) };
+  if (codec === 'zstd') return { codec, level };
   return fields.fail('compression');
 }
 
-/** Features that forbid writing because this program does not know them. */
-export function unknownReadOnlyFeature(header: Header): string | undefined {
-  return header.features.readOnlyCompatible.find((name) => !KNOWN.readOnlyCompatible.includes(name));
+/** Refuses a container that this program can read but must not write. Errors: 'unsupported'. */
+export function refuseUnwritable(header: Header, where: string): void {
+  const feature = header.features.readOnlyCompatible.find((name) => !KNOWN.readOnlyCompatible.includes(name));
+  if (feature !== undefined) {
+    throw new VsimgError('unsupported', `${where}: writing it needs the feature '${feature}'`, {
+      hint: 'use a newer vsimg; reading works',
+    });
+  }
+  const foreign = foreignBytes(header);
+  if (foreign > MAX_FOREIGN_BYTES) {
+    throw new VsimgError(
+      'unsupported',
+      `${where}: its header has ${foreign} bytes of fields and features that this program does not know; there is room to keep ${MAX_FOREIGN_BYTES}`,
+      { hint: 'use a newer vsimg; reading works' },
+    );
+  }
+}
+
+/** What names of features and unknown fields add to the header. */
+function foreignBytes(header: Header): number {
+  const { unknown, ...known } = header;
+  if (unknown === undefined && Object.values(header.features).every((names) => names.length === 0)) return 0;
+  return encodeHeader(header).length - encodeHeader({ ...known, features: NO_FEATURES }).length;
 }
 
 export const MAX_HEADER_BYTES = SLOT_BYTES - 24;
+/** What the rest of a header takes at most leaves room for so much that is kept without being understood. */
+export const MAX_FOREIGN_BYTES = 1024;

@@ -23,15 +23,16 @@ export type Document = { readonly [key: string]: unknown };
 
 /** Integers of 2^32 and more are written as 64-bit integers, not as floating point numbers. */
 export function encodeDocument(document: Document): Uint8Array {
-  return Uint8Array.from(packr.pack(exactIntegers(document)) as Uint8Array);
+  return Uint8Array.from(packr.pack(packable(document)) as Uint8Array);
 }
 
-function exactIntegers(value: unknown): unknown {
+/** Maps as `Map`s: keys such as 'constructor' and 'toJSON', which a file may hold, mean something in objects. */
+function packable(value: unknown): unknown {
   if (typeof value === 'number' && value >= 2 ** 32) return BigInt(value);
   if (value instanceof Uint8Array) return Buffer.from(value);
-  if (Array.isArray(value)) return value.map(exactIntegers);
+  if (Array.isArray(value)) return value.map(packable);
   if (typeof value === 'object' && value !== null)
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, exactIntegers(item)]));
+    return new Map(Object.entries(value).map(([key, item]) => [key, packable(item)]));
   return value;
 }
 

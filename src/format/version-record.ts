@@ -1,9 +1,12 @@
-import { Fields } from './fields.ts';
-import { decodeDocument, encodeDocument } from './msgpack.ts';
+import { corrupt } from '../errors.ts';
+import { Fields, withRest } from './fields.ts';
+import { type Document, decodeDocument, encodeDocument } from './msgpack.ts';
 import { rootToValue, type TreeRoot } from './page.ts';
 
 export const VERSION_ID_BYTES = 16;
 export const MAX_MESSAGE_BYTES = 32 * 1024;
+/** With the longest message a record stays well below the longest page, whatever becomes of its map. */
+export const MAX_UNKNOWN_BYTES = 16 * 1024;
 
 /** Value of the version table for a version number; msgpack with one-letter keys, because there may be many. */
 export interface VersionRecord {
@@ -15,17 +18,20 @@ export interface VersionRecord {
   readonly timeSeconds: number;
   readonly message: string;
   readonly map: TreeRoot;
+  /** Fields that this program does not know: whoever writes the record again keeps them. */
+  readonly unknown?: Document;
 }
 
 export function encodeVersion(version: VersionRecord): Uint8Array {
-  return encodeDocument({
+  const known = {
     i: version.id,
     p: version.parent,
     s: version.sizeBytes,
     t: version.timeSeconds,
     m: version.message,
     r: rootToValue(version.map),
-  });
+  };
+  return encodeDocument(withRest(known, version.unknown));
 }
 
 export function decodeVersion(bytes: Uint8Array, number: number): VersionRecord {
@@ -35,7 +41,7 @@ export function decodeVersion(bytes: Uint8Array, number: number): VersionRecord 
   if (parent !== null && parent >= number) fields.fail('p');
   const message = fields.text('m');
   if (Buffer.byteLength(message, 'utf8') > MAX_MESSAGE_BYTES) fields.fail('m');
-  return {
+  const record = {
     id: fields.bytes('i', VERSION_ID_BYTES),
     parent,
     sizeBytes: fields.count('s'),
@@ -43,4 +49,9 @@ export function decodeVersion(bytes: Uint8Array, number: number): VersionRecord 
     message,
     map: fields.root('r'),
   };
+  const unknown = fields.rest();
+  if (unknown === undefined) return record;
+  if (encodeDocument(unknown).length > MAX_UNKNOWN_BYTES)
+    throw corrupt(`version ${number}: has more than ${MAX_UNKNOWN_BYTES} bytes of unknown fields`);
+  return { ...record, unknown };
 }

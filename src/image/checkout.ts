@@ -76,6 +76,6 @@ function dropWorking(container: Container): void {
   for (const { ref, birth } of map.tree.takeReleased()) {
     if (birth <= sharedGeneration) continue;
     pages.forget(ref.place);
-    space.release(ref.place, ref.lengthBytes);
+    space.release(ref.place, ref.lengthBytes, birth);
   }
 }

@@ -169,14 +169,14 @@ function moveSegments(container: Container, limit: number): void {
 
 function moveMaps(container: Container, limit: number): void {
   const { versions, pages, space, storage, map } = container;
-  const old: PageRef[] = [];
+  const old: { readonly ref: PageRef; readonly birth: number }[] = [];
   const mover: Mover = {
     moved: new Map(),
     placeFor: (ref) =>
       ref.place + ref.lengthBytes > limit ? space.allocateBelow(ref.lengthBytes, ref.place) : undefined,
     placeAnywhere: (lengthBytes) => space.allocateBelow(lengthBytes, limit) ?? space.allocate(lengthBytes, 'lasting'),
     write: (bytes, place) => storage.write(bytes, place),
-    gaveUp: (ref) => old.push(ref),
+    gaveUp: (ref, birth) => old.push({ ref, birth }),
   };
   const move = (root: TreeRoot): TreeRoot => moveTree(extentLayout, pages, root, mover);
   const changed = [...versions.oldestFirst()].flatMap((version) => {
@@ -188,8 +188,8 @@ function moveMaps(container: Container, limit: number): void {
     versions.put(number, { ...record, map: next });
   }
   map.tree.adopt(move(map.tree.savedRoot));
-  for (const ref of old) {
+  for (const { ref, birth } of old) {
     pages.forget(ref.place);
-    space.release(ref.place, ref.lengthBytes);
+    space.release(ref.place, ref.lengthBytes, birth);
   }
 }

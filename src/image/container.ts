@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { corrupt, VsimgError } from '../errors.ts';
 import { decodeSegmentEntry } from '../format/chunk-table.ts';
-import { type Header, NO_FEATURES, TREE_NAMES, type TreeName, unknownReadOnlyFeature } from '../format/header.ts';
+import { type Header, NO_FEATURES, refuseUnwritable, TREE_NAMES, type TreeName } from '../format/header.ts';
 import {
   DEFAULT_BLOCK_BYTES,
   MAX_BLOCK_BYTES,
@@ -11,7 +11,7 @@ import {
   SLOT_B_OFFSET,
   SLOT_BYTES,
 } from '../format/layout.ts';
-import type { TreeRoot } from '../format/page.ts';
+import type { PageRef, TreeRoot } from '../format/page.ts';
 import { numberInKey } from '../format/record-page.ts';
 import { encodeSlot, type ReadSlotsOptions, readSlots, type Slots } from '../format/slot.ts';
 import { LogReader } from '../log/reader.ts';
@@ -22,6 +22,7 @@ import { recordLayout } from '../map/layouts.ts';
 import { PageStore } from '../map/pages.ts';
 import { type RecordTree, recordsBackward } from '../map/records.ts';
 import { PersistentTree } from '../map/tree.ts';
+import type { GenerationRange } from '../space/pending.ts';
 import { Space } from '../space/space.ts';
 import { FailStopStorage } from '../storage/fail-stop.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -39,8 +40,8 @@ const TREE_TITLES: { readonly [name in TreeName]: string } = {
 };
 
 export interface ContainerOptions {
-  /** Lowest generation that another process still reads, or Infinity. */
-  readonly oldestReader?: (currentGeneration: number) => number;
+  /** Generations below `limit` that other processes still read, ascending and apart. */
+  readonly heldGenerations?: (limit: number) => readonly GenerationRange[];
   /** Skip waiting for the disk: for throw-away images only. */
   readonly sync?: 'on' | 'off';
   /** 'accept' opens for a repair what writers refuse, and takes the older header if the newest makes no sense. */
@@ -123,6 +124,7 @@ export class Container {
     this.versions = new VersionTable(this.trees, { next: header.nextVersion, count: header.versionCount });
     this.refs = new Refs(this.trees);
     this.log.bornVersion = header.nextVersion;
+    this.log.generation = slots.generation + 1;
     this.map = new ExtentMap(this.pages, header.working.map);
     this.workingSizeBytes = header.working.sizeBytes;
     this.sharedGeneration = header.working.sharedGeneration;
@@ -133,13 +135,8 @@ export class Container {
   /** Errors: 'corrupt', 'unsupported', 'io'. */
   static open(storage: Storage, options: ContainerOptions = {}): Container {
     const slots = readBothSlots(storage, { orOlder: options.damage === 'accept' });
-    const unknown = storage.readOnly ? undefined : unknownReadOnlyFeature(slots.header);
-    if (unknown !== undefined) {
-      throw new VsimgError('unsupported', `${storage.name}: writing it needs the feature '${unknown}'`, {
-        hint: 'use a newer vsimg; reading works',
-      });
-    }
     if (storage.readOnly) return new Container(storage, slots, options);
+    refuseUnwritable(slots.header, storage.name);
     const container = new Container(new FailStopStorage(storage), slots, options);
     if (options.damage !== 'accept') container.checkCounters();
     return container;
@@ -246,8 +243,9 @@ export class Container {
     if (this.begun) return;
     if (this.storage.readOnly) throw new VsimgError('internal', `${this.storage.name} is open for reading only`);
     this.begun = true;
-    const oldest = this.options.oldestReader?.(this.generation) ?? Number.POSITIVE_INFINITY;
-    this.space.begin(Math.min(this.generation - 1, oldest));
+    // The second slot may still hold the generation before: a cut and the loss of the first bring it back.
+    const slots = { first: this.generation - 1, last: this.generation };
+    this.space.begin([...(this.options.heldGenerations?.(slots.first) ?? []), slots]);
   }
 
   /**
@@ -271,9 +269,9 @@ export class Container {
     const sink = {
       generation,
       writePage: (bytes: Uint8Array) => writePage(bytes, 'passing'),
-      releasePage: (ref: { place: number; lengthBytes: number }): void => {
+      releasePage: (ref: PageRef, birth: number): void => {
         this.pages.forget(ref.place);
-        this.space.release(ref.place, ref.lengthBytes);
+        this.space.release(ref.place, ref.lengthBytes, birth);
       },
     };
     const shared = this.sharedGeneration;
@@ -282,7 +280,7 @@ export class Container {
       writePage: (bytes) => writePage(bytes, 'lasting'),
       // Older pages may belong to versions; gc finds out.
       releasePage: (ref, birth) => {
-        if (birth > shared) sink.releasePage(ref);
+        if (birth > shared) sink.releasePage(ref, birth);
       },
     });
     options.makeVersion?.(map);
@@ -331,6 +329,7 @@ export class Container {
     this.generation = generation;
     this.sharedGeneration = header.working.sharedGeneration;
     this.log.bornVersion = header.nextVersion;
+    this.log.generation = generation + 1;
     this.begun = false;
   }
 

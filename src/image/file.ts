@@ -6,6 +6,7 @@ import { NewFile } from '../storage/new-file.ts';
 import type { LockableStorage } from '../storage/storage.ts';
 import type { CreateOptions } from './api.ts';
 import { Container, type ContainerOptions } from './container.ts';
+import { heldGenerations } from './held.ts';
 import { Image } from './image.ts';
 import type { LookSource } from './looks.ts';
 
@@ -142,25 +143,7 @@ function lockedBy(holder: LockHolder | undefined, path: string): VsimgError {
 }
 
 function writerOptions(storage: LockableStorage, sync: 'on' | 'off'): ContainerOptions {
-  return { sync, oldestReader: (generation) => oldestReader(storage, generation) };
-}
-
-/** Lowest generation up to `newest` that some reader holds, or Infinity: asked by trying to lock ranges. */
-function oldestReader(storage: LockableStorage, newest: number): number {
-  const isFree = (start: number, length: number): boolean => {
-    if (!storage.tryLock(READER_LOCKS_OFFSET + start, length, 'exclusive')) return false;
-    storage.unlock(READER_LOCKS_OFFSET + start, length);
-    return true;
-  };
-  if (isFree(0, newest + 1)) return Number.POSITIVE_INFINITY;
-  let low = 0;
-  let high = newest;
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    if (isFree(low, middle - low + 1)) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return { sync, heldGenerations: (limit) => heldGenerations(storage, limit) };
 }
 
 /** Looks into `storage`, which is open for reading. */

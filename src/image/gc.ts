@@ -1,7 +1,8 @@
 import { corrupt, VsimgError } from '../errors.ts';
 import { RECORDS_OFFSET } from '../format/layout.ts';
 import type { Segment } from '../log/tables.ts';
-import type { HostRange } from '../space/space.ts';
+import type { HostRange } from '../space/host-range.ts';
+import { UNKNOWN_BIRTH } from '../space/pending.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
 import { compactTail, cutFile, isWorthCompacting, isWorthSliding, slideLog } from './compact.ts';
@@ -80,7 +81,7 @@ async function dropAndThin(container: Container, survey: Survey, rubbish: Rubbis
   container.unreclaimed = 0;
   if (plans.length === 0 && garbage.length === 0) return;
   container.begin();
-  for (const { start, end } of garbage) container.space.release(start, end - start);
+  for (const { start, end } of garbage) container.space.release(start, end - start, UNKNOWN_BIRTH);
   let done = 0;
   const giveTurn = turnGiver();
   for (const plan of plans) {

@@ -4,6 +4,9 @@ import type { SealedChunk } from '../log/seal.ts';
 import type { Segment } from '../log/tables.ts';
 import type { Container } from './container.ts';
 
+/** A table that is written again may be so much longer: it says when its data was written, in a number of varying length. */
+const TABLE_GROWTH_BYTES = 8;
+
 /** Says where the records of a segment go; each place it tells counts as taken. */
 export interface SegmentPlacer {
   /** Room for all chunks of a segment, used again for the next one. */
@@ -60,17 +63,22 @@ export function moveSegment(container: Container, segment: Segment, placer: Segm
     );
     return;
   }
-  const place = placer.placeForTable(entry.lengthBytes, entry.place);
-  if (place !== undefined) log.rewrite(segment, chunks, () => place);
+  const roomBytes = entry.lengthBytes + TABLE_GROWTH_BYTES;
+  const place = placer.placeForTable(roomBytes, entry.place);
+  if (place === undefined) return;
+  log.rewrite(segment, chunks, (lengthBytes) => {
+    placer.giveBack(place + lengthBytes, roomBytes - lengthBytes);
+    return place;
+  });
 }
 
 /** Chunks one behind the other in the order of the log, then the table: as a segment is written first. */
 function moveWhole(container: Container, segment: Segment, table: ChunkTable, placer: SegmentPlacer): boolean {
   const { reader, log } = container;
-  // Lower places and shorter ways between them never make a table longer.
+  // Nothing else makes the table longer: chunks lie one behind the other now.
   const lengthBytes = table.chunks.reduce(
     (total, chunk) => total + (chunk?.storedBytes ?? 0),
-    segment.entry.lengthBytes,
+    segment.entry.lengthBytes + TABLE_GROWTH_BYTES,
   );
   const start = placer.placeForAll(lengthBytes, firstPlace(segment, table));
   if (start === undefined) return false;

@@ -1,4 +1,4 @@
-import type { HostRange } from '../space/space.ts';
+import type { HostRange } from '../space/host-range.ts';
 
 /** Many ranges `[start, end)` in little memory; joined and sorted when asked for. */
 export class RangeSet {

@@ -5,7 +5,8 @@ import { LOST, Renumbering } from '../log/renumbering.ts';
 import type { Segment } from '../log/tables.ts';
 import { compareMaps } from '../map/compare.ts';
 import { ExtentMap } from '../map/extent-map.ts';
-import type { HostRange } from '../space/space.ts';
+import type { HostRange } from '../space/host-range.ts';
+import { UNKNOWN_BIRTH } from '../space/pending.ts';
 import type { OnProgress } from './api.ts';
 import type { Container } from './container.ts';
 import { type CopyProgress, LogCopier } from './copy-log.ts';
@@ -69,7 +70,7 @@ export async function relog(container: Container, old: OldState, onProgress: OnP
   await work.move(new ExtentMap(pages, header.working.map), base, map);
   await log.flush();
   for (const segment of old.segments) log.drop(segment);
-  for (const { start, end } of old.givenUp) space.release(start, end - start);
+  for (const { start, end } of old.givenUp) space.release(start, end - start, UNKNOWN_BIRTH);
   container.unreclaimed = 0;
 }
 

@@ -14,6 +14,7 @@ import { type SealedChunk, sealChunk } from '../log/seal.ts';
 import type { Segment } from '../log/tables.ts';
 import { type MapMender, mendMap } from '../map/mend.ts';
 import { putRecord } from '../map/records.ts';
+import { UNKNOWN_BIRTH } from '../space/pending.ts';
 import type { OnProgress, RepairReport } from './api.ts';
 import type { Container } from './container.ts';
 import { findGarbage } from './gc.ts';
@@ -223,7 +224,7 @@ async function rebuildSpace(next: Container, leakedBytes: number): Promise<strin
   const garbage = unlessCorrupt(() => findGarbage(next, surveyContainer(next)));
   if (garbage === undefined) return 'free space could not be listed anew: something else is wrong still';
   next.begin();
-  for (const { start, end } of garbage) next.space.release(start, end - start);
+  for (const { start, end } of garbage) next.space.release(start, end - start, UNKNOWN_BIRTH);
   await next.publish();
   return `free space was listed anew${leakedBytes > 0 ? `; ${leakedBytes} leaked bytes came back` : ''}`;
 }

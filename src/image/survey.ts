@@ -1,3 +1,4 @@
+import { corrupt } from '../errors.ts';
 import { type ChunkTable, decodeSegmentEntry, isPresent } from '../format/chunk-table.ts';
 import { EXTENT_KIND, type Extents, extentCount, extentKind, extentLength, extentLog } from '../format/extent-page.ts';
 import { TREE_NAMES, type TreeName } from '../format/header.ts';
@@ -7,7 +8,8 @@ import { decodeVersion, type VersionRecord } from '../format/version-record.ts';
 import type { Segment } from '../log/tables.ts';
 import { extentLayout, spaceLayout } from '../map/layouts.ts';
 import { walkTree } from '../map/walk.ts';
-import { DATA_BYTES, rangeOfRecord } from '../space/space.ts';
+import { pendingRange } from '../space/pending.ts';
+import { DATA_BYTES, freeRange } from '../space/space.ts';
 import type { Container } from './container.ts';
 import { RangeSet } from './ranges.ts';
 
@@ -147,17 +149,18 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
     });
   }
   walkMap(header.working.map, null);
-  const unused = (leaf: Records): void => {
+  const free = (leaf: Records): void => {
     leaf.keys.forEach((key, index) => {
-      const range = rangeOfRecord(key, leaf.values[index] as Uint8Array);
-      survey.unused.add(range.start, range.end);
+      const { start, end } = freeRange(key, leaf.values[index] as Uint8Array);
+      survey.unused.add(start, end);
+      if (end - start >= DATA_BYTES) survey.freeBySizeExcess -= end - start;
     });
   };
-  const free = (leaf: Records): void => {
-    unused(leaf);
+  const pending = (leaf: Records): void => {
     leaf.keys.forEach((key, index) => {
-      const { start, end } = rangeOfRecord(key, leaf.values[index] as Uint8Array);
-      if (end - start >= DATA_BYTES) survey.freeBySizeExcess -= end - start;
+      const { start, end, givenUp } = pendingRange(key, leaf.values[index] as Uint8Array);
+      if (givenUp > youngest) throw corrupt(`pending space at ${start} was given up in the future`, start);
+      survey.unused.add(start, end);
     });
   };
   walkTree(spaceLayout, pages, header.space.free, { youngest, page, ...damageOf('space'), leaf: free });
@@ -173,7 +176,7 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
     youngest,
     page,
     ...damageOf('space'),
-    leaf: unused,
+    leaf: pending,
   });
   for (const { start, end } of header.space.reserve) survey.unused.add(start, end);
   return survey;

@@ -217,7 +217,7 @@ export class LogWriter {
     const bytes = storedBytesOf(sealed);
     if (bytes === 0) return;
     const { storage, space } = this.parts;
-    const table: ChunkTable = { ...sealed, bornVersion: this.bornVersion, lost: [] };
+    const table: ChunkTable = { ...sealed, bornVersion: this.bornVersion, birth: this.generation, lost: [] };
     const encoded = encodeChunkTable(table);
     const place = space.allocate(encoded.length + bytes, 'lasting');
     // The table lies before its chunks: a file that was cut off behind it still tells what was there.
@@ -272,7 +272,7 @@ export class LogWriter {
   /** As `appendSealed`, for chunks that are in their places in the container already. */
   async appendWritten(sealed: FilledSegment): Promise<number> {
     const firstLog = await this.take(sealed.blockCount);
-    const table: ChunkTable = { ...sealed, firstLog, bornVersion: this.bornVersion, lost: [] };
+    const table: ChunkTable = { ...sealed, firstLog, bornVersion: this.bornVersion, birth: this.generation, lost: [] };
     const encoded = encodeChunkTable(table);
     const place = this.parts.space.allocate(encoded.length, 'lasting');
     this.parts.storage.write(encoded, place);
@@ -282,6 +282,8 @@ export class LogWriter {
 
   /** Version that segments written from now on will belong to. */
   bornVersion = 0;
+  /** Generation that will publish what is written from now on. */
+  generation = 0;
 
   /** Writes everything that is still in memory and enters the dead blocks; segments without a live block go. */
   async flush(): Promise<void> {
@@ -323,8 +325,8 @@ export class LogWriter {
     const kept = new Set<unknown>(chunks);
     this.replaceTable(segment, chunks, { allocate, lost: lost ?? old.lost });
     for (const chunk of old.chunks)
-      if (chunk !== undefined && !kept.has(chunk)) space.release(chunk.place, chunk.storedBytes);
-    space.release(segment.entry.place, segment.entry.lengthBytes);
+      if (chunk !== undefined && !kept.has(chunk)) space.release(chunk.place, chunk.storedBytes, old.birth);
+    space.release(segment.entry.place, segment.entry.lengthBytes, old.birth);
   }
 
   /** As `rewrite`, but what the old table took is not given up: for a repair, which lists free space anew. */
@@ -341,7 +343,9 @@ export class LogWriter {
       storage.write(part.stored, place);
       return { ...part.chunk, place };
     });
-    const table: ChunkTable = { ...old, chunks: placed, lost };
+    // A chunk that stays may be as old as the segment is.
+    const isAnew = chunks.every((part) => part === undefined || 'stored' in part);
+    const table: ChunkTable = { ...old, birth: isAnew ? this.generation : old.birth, chunks: placed, lost };
     const encoded = encodeChunkTable(table);
     const place = allocate(encoded.length);
     storage.write(encoded, place);
@@ -362,9 +366,10 @@ export class LogWriter {
   drop(segment: Segment): void {
     const { tables, space, index } = this.parts;
     const table = tables.table(segment);
-    for (const chunk of table.chunks) if (chunk !== undefined) space.release(chunk.place, chunk.storedBytes);
+    for (const chunk of table.chunks)
+      if (chunk !== undefined) space.release(chunk.place, chunk.storedBytes, table.birth);
     this.dataTotal -= storedBytesOf(table);
-    space.release(segment.entry.place, segment.entry.lengthBytes);
+    space.release(segment.entry.place, segment.entry.lengthBytes, table.birth);
     removeRecord(index, numberKey(segment.firstLog));
     if (segment.firstLog >= this.youngMarkBlock) this.deadTotal = Math.max(0, this.deadTotal - heldBlocksOf(table));
   }

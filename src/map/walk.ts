@@ -88,8 +88,8 @@ export interface Mover {
   /** A place for a page that has to be written again because one below it moved. */
   placeAnywhere(lengthBytes: number): number;
   write(bytes: Uint8Array, place: number): void;
-  /** The page at `ref` was copied; nothing refers to it any more once all roots are moved. */
-  gaveUp(ref: PageRef): void;
+  /** The page at `ref`, of that birth, was copied; nothing refers to it any more once all roots are moved. */
+  gaveUp(ref: PageRef, birth: number): void;
   /** The page that `ref` has become, by place. */
   readonly moved: Map<number, PageRef>;
 }
@@ -110,7 +110,7 @@ export function moveTree<K, L>(layout: TreeLayout<K, L>, pages: PageStore, root:
       const place = better ?? mover.placeAnywhere(bytes.length);
       mover.write(bytes, place);
       result = { place, lengthBytes: bytes.length, checksum: checksum(bytes) };
-      mover.gaveUp(ref);
+      mover.gaveUp(ref, node.birth);
     }
     mover.moved.set(ref.place, result);
     return result;

@@ -1,5 +1,6 @@
 import { corrupt, VsimgError } from '../errors.ts';
-import { type Header, type HostRange, MAX_RESERVE_RANGES } from '../format/header.ts';
+import { ByteReader, ByteWriter } from '../format/cursor.ts';
+import { type Header, MAX_RESERVE_RANGES } from '../format/header.ts';
 import { MAX_CONTAINER_BYTES, RECORDS_OFFSET, SPACE_PAGE_BYTES } from '../format/layout.ts';
 import { NO_RECORDS, NUMBER_KEY_BYTES, numberInKey, numberKey, type Records } from '../format/record-page.ts';
 import { recordLayout, spaceLayout } from '../map/layouts.ts';
@@ -7,9 +8,8 @@ import { isLeaf, type TreeNode } from '../map/node.ts';
 import type { PageStore } from '../map/pages.ts';
 import { floorRecord, putRecord, type RecordTree, records, recordsBackward, removeRecord } from '../map/records.ts';
 import { PersistentTree } from '../map/tree.ts';
-import { encodeLength, joinRanges, lengthOf, totalOf } from './host-ranges.ts';
-
-export type { HostRange } from '../format/header.ts';
+import { type HostRange, joinRanges, totalOf } from './host-range.ts';
+import { type BornRange, type GenerationRange, PendingSpace } from './pending.ts';
 
 /** What the header keeps of the space. */
 export type SpaceState = Header['space'];
@@ -25,38 +25,34 @@ const EMPTY: HostRange = { start: 0, end: 0 };
 const NO_VALUE = new Uint8Array(0);
 const RESERVE_BYTES = 24 * 1024;
 const LOW_RESERVE_BYTES = 10 * 1024;
-/** Bounds the memory of one transaction; what is left over ripens in the next one. */
-const MAX_RIPENED = 100_000;
 
 /**
  * Gives out and takes back the bytes of the container behind the slots.
  *
  * Space given back in generation g is pending: generation g - 1 still needs it, and a cut before the next
- * sync may bring that back. It is free for the transaction that publishes g + 2, when no reader of a
- * generation below g is left. The pages of the three trees kept here go to the reserve or to the end of the
+ * sync may bring that back. It is free for the transaction that publishes g + 2, when no reader is left of a
+ * generation that had it. The pages of the three trees kept here go to the reserve or to the end of the
  * file, never to space taken out of the trees, so that writing them does not change them.
  */
 export class Space {
   readonly free: RecordTree;
   /** The ranges of `free` that are long enough for data, by length: keys only. */
   readonly bySize: RecordTree;
-  readonly pending: RecordTree;
+  private readonly pendingSpace: PendingSpace;
   private readonly windows: { lasting: HostRange; passing: HostRange } = { lasting: EMPTY, passing: EMPTY };
   private reserve: HostRange[];
   private endOffset: number;
   private freeTotal: number;
-  private pendingTotal: number;
-  private released: HostRange[] = [];
+  private released: BornRange[] = [];
   private isOrderKept = false;
 
   constructor(pages: PageStore, state: SpaceState) {
     this.free = new PersistentTree(spaceLayout, pages, state.free);
     this.bySize = new PersistentTree(recordLayout('free space by length'), pages, state.bySize);
-    this.pending = new PersistentTree(recordLayout('pending space'), pages, state.pending);
+    this.pendingSpace = new PendingSpace(pages, state.pending, state.pendingBytes);
     this.reserve = [...state.reserve];
     this.endOffset = state.end;
     this.freeTotal = state.freeBytes;
-    this.pendingTotal = state.pendingBytes;
   }
 
   /** Everything behind it belongs to nobody. */
@@ -69,13 +65,17 @@ export class Space {
     return this.freeTotal + totalOf([lasting, passing]);
   }
 
-  get pendingBytes(): number {
-    return this.pendingTotal;
+  get pending(): RecordTree {
+    return this.pendingSpace.tree;
   }
 
-  /** Starts a transaction: what was given back up to generation `ripe` becomes free. */
-  begin(ripe: number): void {
-    this.ripen(ripe);
+  get pendingBytes(): number {
+    return this.pendingSpace.totalBytes;
+  }
+
+  /** Starts a transaction: what no generation in `held` (ascending and apart) needs becomes free. */
+  begin(held: readonly GenerationRange[]): void {
+    for (const range of joinRanges(this.pendingSpace.takeFree(held))) this.addFree(range);
     if (totalOf(this.reserve) < LOW_RESERVE_BYTES) {
       this.emptyReserve();
       this.lowerEnd();
@@ -96,25 +96,6 @@ export class Space {
       const run = this.passingRun(SPACE_PAGE_BYTES);
       if (run === undefined) return;
       this.reserve.push(this.take(run, Math.min(run.end - run.start, RESERVE_BYTES)));
-    }
-  }
-
-  private ripen(ripe: number): void {
-    if (this.pendingTotal === 0) return;
-    const limit = numberKey(ripe + 1);
-    const ranges: HostRange[] = [];
-    let last: string | undefined;
-    for (const { key, value } of records(this.pending, undefined, limit)) {
-      if (ranges.length === MAX_RIPENED) break;
-      const start = numberInKey(key, NUMBER_KEY_BYTES);
-      ranges.push({ start, end: start + lengthOf(value) });
-      last = key;
-    }
-    if (last === undefined) return;
-    this.pending.replaceRange('', `${last}\0`, NO_RECORDS);
-    for (const range of joinRanges(ranges)) {
-      this.pendingTotal -= range.end - range.start;
-      this.addFree(range);
     }
   }
 
@@ -230,9 +211,12 @@ export class Space {
     this.lowerEnd();
   }
 
-  /** `[place, place + lengthBytes)` is not needed by what is being published. */
-  release(place: number, lengthBytes: number): void {
-    if (lengthBytes > 0) this.released.push({ start: place, end: place + lengthBytes });
+  /**
+   * `[place, place + lengthBytes)` is not needed by what is being published. What it holds was written for generation
+   * `birth`, or later: a birth that is too small only keeps it longer, one that is too great takes it from a reader.
+   */
+  release(place: number, lengthBytes: number, birth: number): void {
+    if (lengthBytes > 0) this.released.push({ start: place, end: place + lengthBytes, birth });
   }
 
   /** Ends the transaction that publishes `generation`: returns what the header has to say. */
@@ -246,11 +230,10 @@ export class Space {
     // a page is only given up once, so this ends.
     for (;;) {
       const given = [...this.free.takeReleased(), ...this.bySize.takeReleased(), ...this.pending.takeReleased()];
-      for (const { ref } of given) this.release(ref.place, ref.lengthBytes);
+      for (const { ref, birth } of given) this.release(ref.place, ref.lengthBytes, birth);
       if (this.released.length === 0) break;
-      const ranges = joinRanges(this.released);
+      this.pendingSpace.add(this.released, generation);
       this.released = [];
-      this.addPending(generation, ranges);
     }
     const sink = {
       generation,
@@ -273,19 +256,8 @@ export class Space {
       reserve: this.reserve,
       end: this.endOffset,
       freeBytes: this.freeTotal,
-      pendingBytes: this.pendingTotal,
+      pendingBytes: this.pendingBytes,
     };
-  }
-
-  private addPending(generation: number, ranges: readonly HostRange[]): void {
-    const keys = ranges.map(({ start }) => numberKey(generation, start));
-    const values = ranges.map(({ start, end }) => encodeLength(end - start));
-    for (const { start, end } of ranges) this.pendingTotal += end - start;
-    const first = keys[0] as string;
-    const [last] = recordsBackward(this.pending);
-    // Most come at once, and behind all others: one change of the tree.
-    if (last === undefined || last.key < first) this.pending.replaceRange(first, undefined, { keys, values });
-    else for (const [index, key] of keys.entries()) putRecord(this.pending, key, values[index] as Uint8Array);
   }
 
   private placeInReserve(lengthBytes: number): number {
@@ -386,8 +358,18 @@ export function unusedSpace(state: SpaceState): number {
   return state.freeBytes + state.pendingBytes + totalOf(state.reserve);
 }
 
-/** The range that a record of a space tree lists. */
-export function rangeOfRecord(key: string, value: Uint8Array): HostRange {
-  const start = numberInKey(key, key.length - NUMBER_KEY_BYTES);
+/** The range that a record of free space lists. */
+export function freeRange(key: string, value: Uint8Array): HostRange {
+  const start = numberInKey(key);
   return { start, end: start + lengthOf(value) };
+}
+
+function lengthOf(value: Uint8Array): number {
+  return new ByteReader(value, 'free space').varint();
+}
+
+function encodeLength(length: number): Uint8Array {
+  const writer = new ByteWriter(9);
+  writer.varint(length);
+  return writer.finish();
 }

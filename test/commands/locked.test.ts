@@ -180,7 +180,9 @@ describe('readers beside a writer', () => {
     const held = readFileSync(path('b.vsi')).length;
     reader.close();
     await ok(['gc', 'b.vsi', '-q']);
-    expect(held - readFileSync(path('b.vsi')).length).toBeGreaterThan(7 * MIB);
+    // It kept the half that was rewritten as it was, and not what came and went meanwhile.
+    const kept = held - readFileSync(path('b.vsi')).length;
+    expect([kept > 3.5 * MIB, kept < 6 * MIB]).toEqual([true, true]);
     await ok(['check', 'b.vsi', '--data', '-q']);
   });
 });

@@ -92,6 +92,7 @@ function tables(blockBytes: number, maxBlocks: number): fc.Arbitrary<ChunkTable>
         firstLog: counts(2 ** 47),
         blockCount: fc.constant(blockCount),
         bornVersion: counts(),
+        birth: counts(),
         runs: fc
           .tuple(fc.array(fc.nat(), { maxLength: 9 }), positions)
           .map(([cuts, starts]) => runsOf(blockCount, cuts, starts)),
@@ -118,6 +119,7 @@ describe('chunk table', () => {
       firstLog: 2 ** 47,
       blockCount,
       bornVersion: 2 ** 53 - 1,
+      birth: 2 ** 53 - 1,
       runs: Array.from({ length: blockCount }, (_, index) => ({ start: index % 2 === 0 ? 2 ** 47 : 0, length: 1 })),
       chunks: Array.from({ length: blockCount / chunkBlocks }, (_, index) => ({
         place: index % 2 === 0 ? 2 ** 50 : RECORDS_OFFSET,
@@ -141,6 +143,7 @@ describe('chunk table', () => {
       firstLog: 1000,
       blockCount: 40,
       bornVersion: 3,
+      birth: 3,
       runs: [
         { start: 7, length: 39 },
         { start: 0, length: 1 },
@@ -220,6 +223,7 @@ describe('chunk table', () => {
       firstLog: 0,
       blockCount: 16,
       bornVersion: 1,
+      birth: 1,
       runs: [{ start: 0, length: 16 }],
       chunks: [chunk],
       lost: [],
@@ -253,6 +257,7 @@ describe('chunk table', () => {
       firstLog: 0,
       blockCount: 16,
       bornVersion: 1,
+      birth: 1,
       runs: [],
       chunks: [isHeldToo ? chunk : undefined],
       lost,

@@ -4,13 +4,22 @@ import {
   decodeHeader,
   encodeHeader,
   type Header,
+  MAX_FOREIGN_BYTES,
+  MAX_HEADER_BYTES,
+  MAX_RESERVE_RANGES,
+  refuseUnwritable,
   TREE_NAMES,
-  unknownReadOnlyFeature,
 } from '../../src/format/header.ts';
-import { MAX_GENERATION, RECORDS_OFFSET, SLOT_BYTES } from '../../src/format/layout.ts';
+import {
+  INLINE_ROOT_BYTES,
+  MAX_CONTAINER_BYTES,
+  MAX_GENERATION,
+  RECORDS_OFFSET,
+  SLOT_BYTES,
+} from '../../src/format/layout.ts';
 import { type Document, decodeDocument, encodeDocument } from '../../src/format/msgpack.ts';
 import { encodeSlot, readSlot, readSlots } from '../../src/format/slot.ts';
-import { counts, roots, texts } from '../support/arbitraries.ts';
+import { counts, foreignFields, roots, texts } from '../support/arbitraries.ts';
 import { attack, bitFlips, decodeHostile, truncations } from '../support/hostile.ts';
 
 const names = fc.array(texts, { maxLength: 3 });
@@ -119,8 +128,72 @@ describe('header', () => {
     const features = { compatible: ['a', 'b'], readOnlyCompatible: ['later'], incompatible: [] };
     const header = decode(encodeHeader({ ...small, features }));
     expect(header.features).toEqual(features);
-    expect(unknownReadOnlyFeature(header)).toBe('later');
-    expect(unknownReadOnlyFeature(small)).toBe(undefined);
+    expect(() => refuseUnwritable(header, 'disk')).toThrow(/^disk: writing it needs the feature 'later'$/);
+    refuseUnwritable(small, 'disk');
+    refuseUnwritable({ ...small, features: { ...features, readOnlyCompatible: [] } }, 'disk');
+  });
+
+  it('keeps fields that it does not know, in every map, as they are', () => {
+    const PARTS = ['working', 'log', 'trees', 'space'] as const;
+    const foreign = fc.record({
+      top: foreignFields,
+      working: foreignFields,
+      log: foreignFields,
+      trees: foreignFields,
+      space: foreignFields,
+    });
+    fc.assert(
+      fc.property(headers, foreign, (header, fields) => {
+        const known = decodeDocument(encodeHeader(header), 'test');
+        const document: Document = {
+          ...known,
+          ...fields.top,
+          ...Object.fromEntries(PARTS.map((part) => [part, { ...(known[part] as Document), ...fields[part] }])),
+        };
+        const bytes = encodeDocument(document);
+        const again = encodeHeader({ ...decode(bytes), nextVersion: 77 });
+        const expected = encodeDocument({ ...document, 'next-version': 77 });
+        expect(decodeDocument(again, 'test')).toEqual(decodeDocument(expected, 'test'));
+        expect(again.length).toBe(expected.length);
+      }),
+    );
+  });
+
+  it('of the greatest length has room for foreign fields, and more of them forbid writing', () => {
+    const root = new Uint8Array(INLINE_ROOT_BYTES).fill(1);
+    const [most, place] = [Number.MAX_SAFE_INTEGER, MAX_CONTAINER_BYTES];
+    const longest: Header = {
+      ...small,
+      compression: { codec: 'zstd', level: 22 },
+      nextVersion: most,
+      versionCount: most,
+      unreclaimed: most,
+      head: { branch: 'b'.repeat(255), version: most },
+      working: { sizeBytes: most, map: root, sharedGeneration: most },
+      log: { next: 2 ** 48, youngMark: 2 ** 48, dataBytes: most, deadBlocks: most },
+      trees: { versions: root, children: root, refs: root, marks: root, log: root },
+      space: {
+        free: root,
+        bySize: root,
+        pending: root,
+        reserve: Array.from({ length: MAX_RESERVE_RANGES }, () => ({ start: place, end: place })),
+        end: place,
+        freeBytes: most,
+        pendingBytes: most,
+      },
+    };
+    // A map of 16 fields and more has a longer head.
+    const maps = 5 * 2;
+    expect(encodeHeader(longest).length).toBeLessThanOrEqual(MAX_HEADER_BYTES - MAX_FOREIGN_BYTES - maps);
+    const withBytes = (count: number): Header => ({ ...longest, unknown: { log: { x: new Uint8Array(count) } } });
+    const full = withBytes(MAX_FOREIGN_BYTES - 6);
+    refuseUnwritable(full, 'disk');
+    expect(readSlots(encodeSlot(1, full), new Uint8Array(0), 'x').header).toEqual(full);
+    expect(() => refuseUnwritable(withBytes(MAX_FOREIGN_BYTES), 'disk')).toThrow(
+      expect.objectContaining({ code: 'unsupported', message: expect.stringMatching(/there is room to keep 1024$/) }),
+    );
+    const named = { ...small, features: { ...small.features, compatible: ['n'.repeat(MAX_FOREIGN_BYTES)] } };
+    expect(() => refuseUnwritable(named, 'disk')).toThrow(expect.objectContaining({ code: 'unsupported' }));
   });
 
   it.each([

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeDocument, encodeDocument } from '../../src/format/msgpack.ts';
-import { decodeVersion, encodeVersion, type VersionRecord } from '../../src/format/version-record.ts';
-import { counts, roots, texts } from '../support/arbitraries.ts';
+import {
+  decodeVersion,
+  encodeVersion,
+  MAX_UNKNOWN_BYTES,
+  type VersionRecord,
+} from '../../src/format/version-record.ts';
+import { counts, foreignFields, roots, texts } from '../support/arbitraries.ts';
 import { attack, decodeHostile } from '../support/hostile.ts';
 
 const NUMBER = 2 ** 50;
@@ -32,6 +37,24 @@ describe('version record', () => {
         expect(decodeVersion(encodeVersion(record), NUMBER)).toEqual(record);
       }),
     );
+  });
+
+  it('keeps fields that it does not know as they are', () => {
+    fc.assert(
+      fc.property(records, foreignFields, (record, fields) => {
+        const document = { ...decodeDocument(encodeVersion(record), 'test'), ...fields };
+        const again = encodeVersion({ ...decodeVersion(encodeDocument(document), NUMBER), parent: null });
+        const expected = encodeDocument({ ...document, p: null });
+        expect(decodeDocument(again, 'test')).toEqual(decodeDocument(expected, 'test'));
+        expect(again.length).toBe(expected.length);
+      }),
+    );
+  });
+
+  it('has at most 16 KiB of them', () => {
+    const withBytes = (count: number) => encodeVersion({ ...sample, unknown: { x: new Uint8Array(count) } });
+    expect(decodeVersion(withBytes(MAX_UNKNOWN_BYTES - 6), 2).unknown).toHaveProperty('x');
+    expect(decodeHostile(() => decodeVersion(withBytes(MAX_UNKNOWN_BYTES), 2))).toEqual({ code: 'corrupt' });
   });
 
   it('is small: a hundred thousand of them fit in 10 MB', () => {

@@ -209,7 +209,7 @@ describe('compaction', () => {
     const reader = openDisk(disk, { readOnly: true });
     const { generation } = reader.info();
     const expected = await stateOf(reader);
-    const pinned: ContainerOptions = { oldestReader: () => generation };
+    const pinned: ContainerOptions = { heldGenerations: () => [{ first: generation, last: generation }] };
     await new Image(Container.open(new MemoryStorage(disk), pinned)).gc({ compact: true });
     expect(await stateOf(reader)).toBe(expected);
     expect(await stateOf(openDisk(disk))).toBe(expected);

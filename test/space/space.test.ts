@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ByteWriter } from '../../src/format/cursor.ts';
 import { RECORDS_OFFSET } from '../../src/format/layout.ts';
 import { NO_RECORDS, numberKey } from '../../src/format/record-page.ts';
 import { recordLayout, spaceLayout } from '../../src/map/layouts.ts';
@@ -7,11 +8,13 @@ import { PageStore } from '../../src/map/pages.ts';
 import { putRecord, type RecordTree } from '../../src/map/records.ts';
 import { PersistentTree } from '../../src/map/tree.ts';
 import { walkTree } from '../../src/map/walk.ts';
-import { joinRanges } from '../../src/space/host-ranges.ts';
-import { type HostRange, rangeOfRecord, Space, type SpaceState, unusedSpace } from '../../src/space/space.ts';
+import { type HostRange, joinRanges } from '../../src/space/host-range.ts';
+import { type BornRange, type PendingRange, pendingRange } from '../../src/space/pending.ts';
+import { freeRange, Space, type SpaceState, unusedSpace } from '../../src/space/space.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { decodeHostile } from '../support/hostile.ts';
 import { SeededRandom } from '../support/random.ts';
+import { CountingStorage, type StorageCounts } from '../support/storages.ts';
 
 const EMPTY: SpaceState = {
   free: null,
@@ -23,24 +26,22 @@ const EMPTY: SpaceState = {
   pendingBytes: 0,
 };
 
-interface Given extends HostRange {
-  /** Generation that published without it. */
-  readonly generation: number;
-}
-
 /** A container's space with plain lists beside it, which every step is compared with. */
 class SpaceRun {
-  readonly storage = new MemoryStorage();
+  readonly storage = new CountingStorage(new MemoryStorage());
   space: Space;
   state = EMPTY;
   generation = 1;
-  /** Records in use, the pages of the space trees, and what was given back and may be needed still. */
-  readonly live: HostRange[] = [];
-  pages: HostRange[] = [];
-  given: Given[] = [];
+  /** Records in use, and the pages of the space trees. */
+  live: BornRange[] = [];
+  pages: BornRange[] = [];
+  /** Generations that are read, and all that was in use in each generation that somebody may still read. */
+  readers: number[] = [];
+  private snapshots = new Map<number, readonly HostRange[]>([[1, []]]);
   /** What was given out or written in the open transaction. */
-  fresh: HostRange[] = [];
-  private ripe = 0;
+  private fresh: HostRange[] = [];
+  /** Everything given back was given back with its true birth. */
+  isExact = true;
 
   constructor() {
     this.space = this.open();
@@ -50,14 +51,18 @@ class SpaceRun {
     return new Space(new PageStore(this.storage), this.state);
   }
 
-  begin(oldestReader = Number.POSITIVE_INFINITY): void {
-    this.ripe = Math.min(this.generation - 1, oldestReader);
-    this.space.begin(this.ripe);
-    this.given = this.given.filter(({ generation }) => generation > this.ripe);
+  begin(): void {
+    const slots = { first: this.generation - 1, last: this.generation };
+    const readers = [...new Set(this.readers)].sort((a, b) => a - b).filter((reader) => reader < slots.first);
+    this.snapshots = new Map(
+      [...this.snapshots].filter(([generation]) => generation >= slots.first || readers.includes(generation)),
+    );
+    this.space.begin([...readers.map((reader) => ({ first: reader, last: reader })), slots]);
   }
 
+  /** Nothing that a state still holds is written over: that of a slot, of a reader, or the one in the making. */
   private claim(range: HostRange): void {
-    const taken = [...this.live, ...this.pages, ...this.given, ...this.fresh].find(
+    const taken = [...this.live, ...this.pages, ...this.fresh, ...[...this.snapshots.values()].flat()].find(
       ({ start, end }) => start < range.end && range.start < end,
     );
     expect({ range, taken }).toEqual({ range, taken: undefined });
@@ -66,24 +71,27 @@ class SpaceRun {
   }
 
   allocate(lengthBytes: number, life: 'lasting' | 'passing'): void {
-    const start = this.space.allocate(lengthBytes, life);
-    this.claim({ start, end: start + lengthBytes });
-    this.live.push(this.fresh.pop() as HostRange);
+    this.take(this.space.allocate(lengthBytes, life), lengthBytes);
   }
 
   allocateBelow(lengthBytes: number, limit: number): void {
     const start = this.space.allocateBelow(lengthBytes, limit);
     if (start === undefined) return;
     expect(start + lengthBytes).toBeLessThanOrEqual(limit);
-    this.claim({ start, end: start + lengthBytes });
-    this.live.push(this.fresh.pop() as HostRange);
+    this.take(start, lengthBytes);
   }
 
-  release(index: number): void {
+  private take(start: number, lengthBytes: number): void {
+    const range = { start, end: start + lengthBytes };
+    this.claim(range);
+    this.live.push({ ...range, birth: this.generation + 1 });
+  }
+
+  release(index: number, birth?: number): void {
     const [range] = this.live.splice(index, 1);
     if (range === undefined) return;
-    this.space.release(range.start, range.end - range.start);
-    this.given.push({ ...range, generation: this.generation + 1 });
+    if (birth !== undefined && birth !== range.birth) this.isExact = false;
+    this.space.release(range.start, range.end - range.start, Math.min(range.birth, birth ?? range.birth));
   }
 
   finish(): void {
@@ -92,83 +100,102 @@ class SpaceRun {
       this.claim({ start: place, end: place + bytes.length });
       this.storage.write(bytes, place);
     });
-    this.fresh = [];
     const { pages, free, pending } = this.survey();
-    for (const { start, end } of this.pages)
-      if (!pages.some((page) => page.start === start)) this.given.push({ start, end, generation: this.generation });
-    this.pages = pages;
+    this.pages = pages.map(
+      (page) => this.pages.find(({ start }) => start === page.start) ?? { ...page, birth: this.generation },
+    );
     this.compare(free, pending);
+    this.snapshots.set(this.generation, [...this.live, ...this.pages]);
+    this.fresh = [];
   }
 
-  private survey(): { pages: HostRange[]; free: HostRange[]; pending: HostRange[] } {
+  private survey(): { pages: HostRange[]; free: HostRange[]; pending: PendingRange[] } {
     const pages: HostRange[] = [];
-    const walk = (layout: typeof spaceLayout, root: SpaceState['free']): HostRange[] => {
-      const ranges: HostRange[] = [];
+    const walk = <R>(
+      layout: typeof spaceLayout,
+      root: SpaceState['free'],
+      rangeOf: (key: string, value: Uint8Array) => R,
+    ): R[] => {
+      const ranges: R[] = [];
       walkTree(layout, new PageStore(this.storage), root, {
         page: ({ place, lengthBytes }) => pages.push({ start: place, end: place + lengthBytes }) > 0,
-        leaf: ({ keys, values }) =>
-          ranges.push(...keys.map((key, index) => rangeOfRecord(key, values[index] as Uint8Array))),
+        leaf: ({ keys, values }) => ranges.push(...keys.map((key, index) => rangeOf(key, values[index] as Uint8Array))),
       });
       return ranges;
     };
-    const free = walk(spaceLayout, this.state.free);
-    const pending = walk(recordLayout('pending space'), this.state.pending);
-    walkTree(recordLayout('free space by length'), new PageStore(this.storage), this.state.bySize, {
-      page: ({ place, lengthBytes }) => pages.push({ start: place, end: place + lengthBytes }) > 0,
-      leaf: () => {},
-    });
+    const free = walk(spaceLayout, this.state.free, freeRange);
+    const pending = walk(recordLayout('pending space'), this.state.pending, pendingRange);
+    walk(recordLayout('free space by length'), this.state.bySize, () => null);
     return { pages, free, pending };
   }
 
   /** Every byte up to the end is in use, free, pending or set aside: one of them, and counted so. */
-  private compare(free: readonly HostRange[], pending: readonly HostRange[]): void {
+  private compare(free: readonly HostRange[], pending: readonly PendingRange[]): void {
     const { reserve, end, freeBytes, pendingBytes } = this.state;
     const bytes = (ranges: readonly HostRange[]): number =>
       ranges.reduce((total, range) => total + range.end - range.start, 0);
     expect([bytes(free), bytes(pending)]).toEqual([freeBytes, pendingBytes]);
     expect(unusedSpace(this.state)).toBe(freeBytes + pendingBytes + bytes(reserve));
     expect([this.space.freeBytes, this.space.pendingBytes, this.space.end]).toEqual([freeBytes, pendingBytes, end]);
-    const all = [...this.live, ...this.pages, ...free, ...pending, ...reserve].filter(
-      ({ start, end: stop }) => start < stop,
-    );
+    const all = [...this.live, ...this.pages, ...free, ...pending, ...reserve]
+      .map(({ start, end: stop }) => ({ start, end: stop }))
+      .filter((range) => range.start < range.end);
     expect(joinRanges(all)).toEqual(end === RECORDS_OFFSET ? [] : [{ start: RECORDS_OFFSET, end }]);
     expect(bytes(all)).toBe(end - RECORDS_OFFSET);
     // Free runs that touch are one.
     expect(joinRanges(free)).toEqual(free);
-    const outside = this.given.filter(({ generation }) => generation > this.generation - 1 || generation > this.ripe);
-    for (const { start, end: stop } of outside)
-      expect(pending.some((range) => range.start <= start && stop <= range.end)).toBe(true);
+    if (this.isExact) this.expectNeeded(pending);
+  }
+
+  /** What is pending is in use in a state that somebody may read, or was made and given back in one transaction. */
+  private expectNeeded(pending: readonly PendingRange[]): void {
+    const needed = [...this.snapshots.values()].flat();
+    const bounds = [...new Set(needed.flatMap(({ start, end }) => [start, end]))].sort((a, b) => a - b);
+    for (const range of pending) {
+      if (range.birth === range.givenUp && range.givenUp >= this.generation - 1) continue;
+      for (const start of [range.start, ...bounds.filter((bound) => bound > range.start && bound < range.end)]) {
+        const isNeeded = needed.some((other) => other.start <= start && start < other.end);
+        expect({ range, start, isNeeded }).toEqual({ range, start, isNeeded: true });
+      }
+    }
   }
 }
 
 describe('Space', () => {
-  it('never gives out what is in use, pending or needed by a reader, and accounts for every byte', () => {
-    const lengths = fc.oneof(
-      fc.integer({ min: 1, max: 300 }),
-      fc.integer({ min: 300, max: 5000 }),
-      fc.integer({ min: 5000, max: 90_000 }),
-    );
-    const actions = fc.oneof(
-      { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('lasting', 'passing'), length: lengths }) },
-      { weight: 1, arbitrary: fc.record({ kind: fc.constant('below'), length: lengths }) },
-      { weight: 5, arbitrary: fc.record({ kind: fc.constant('release'), length: fc.nat() }) },
-    );
-    const transactions = fc.record({
-      list: fc.array(actions, { maxLength: 15 }),
-      reader: fc.nat({ max: 6 }),
-      reopen: fc.boolean(),
-    });
+  const lengths = fc.oneof(
+    fc.integer({ min: 1, max: 300 }),
+    fc.integer({ min: 300, max: 5000 }),
+    fc.integer({ min: 5000, max: 90_000 }),
+  );
+  const actions = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('lasting', 'passing'), length: lengths }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('below'), length: lengths }) },
+    { weight: 5, arbitrary: fc.record({ kind: fc.constant('release'), length: fc.nat() }) },
+  );
+  const transactions = fc.record({
+    list: fc.array(actions, { maxLength: 15 }),
+    // A reader comes, which takes the newest generation; or one that is there goes.
+    reader: fc.option(fc.oneof(fc.constant('comes' as const), fc.nat())),
+    reopen: fc.boolean(),
+    // Some births are not known, and told as older than they are.
+    vague: fc.option(fc.nat(), { freq: 20 }),
+  });
+
+  it('never gives out what is in use, in a slot or before a reader, keeps nothing longer, and accounts for every byte', () => {
     fc.assert(
       fc.property(fc.array(transactions, { maxLength: 40, size: 'max' }), (list) => {
         const run = new SpaceRun();
         for (const transaction of list) {
           if (transaction.reopen) run.space = run.open();
-          // A reader of a generation keeps what later ones gave back.
-          run.begin(transaction.reader < 3 ? run.generation - transaction.reader : undefined);
+          const { reader, vague } = transaction;
+          if (reader === 'comes') run.readers.push(run.generation);
+          else if (reader !== null) run.readers.splice(reader % Math.max(1, run.readers.length), 1);
+          run.begin();
           for (const { kind, length } of transaction.list) {
             if (kind === 'lasting' || kind === 'passing') run.allocate(length, kind);
             else if (kind === 'below') run.allocateBelow(length, run.space.end - 1);
-            else if (run.live.length > 0) run.release(length % run.live.length);
+            else if (run.live.length > 0)
+              run.release(length % run.live.length, vague === null ? undefined : vague % run.generation);
           }
           run.finish();
         }
@@ -208,24 +235,64 @@ describe('Space', () => {
     expect(run.state.end).toBeLessThan(end * 1.5);
   });
 
-  it('does not give anything back to use while an old reader is there', () => {
+  it('keeps what a reader needs, and no more, until it goes', () => {
     const run = new SpaceRun();
-    run.begin();
-    for (let index = 0; index < 20; index++) run.allocate(10_000, 'lasting');
-    run.finish();
-    const reader = run.generation;
-    run.begin(reader);
-    while (run.live.length > 0) run.release(0);
-    run.finish();
-    for (let round = 0; round < 5; round++) {
-      run.begin(reader);
-      run.allocate(10_000, 'lasting');
+    const replaceAll = (): void => {
+      run.begin();
+      while (run.live.length > 0) run.release(0);
+      for (let index = 0; index < 20; index++) run.allocate(10_000, 'lasting');
       run.finish();
+    };
+    for (let round = 0; round < 5; round++) replaceAll();
+    run.readers.push(run.generation);
+    for (let round = 0; round < 50; round++) replaceAll();
+    // What the reader has, what the slots and the newest state have, and the trees of space.
+    expect(run.state.end).toBeLessThan(6 * 200_000);
+    expect(run.state.pendingBytes).toBeGreaterThanOrEqual(400_000);
+    run.readers.push(run.generation);
+    for (let round = 0; round < 50; round++) replaceAll();
+    expect(run.state.end).toBeLessThan(7 * 200_000);
+    run.readers.shift();
+    for (let round = 0; round < 5; round++) replaceAll();
+    expect(run.state.pendingBytes).toBeLessThan(4 * 200_000);
+    run.readers.shift();
+    for (let round = 0; round < 5; round++) replaceAll();
+    expect(run.state.pendingBytes).toBeLessThan(3 * 200_000);
+  });
+
+  it('does not look at what a reader pins again while that reader lives', () => {
+    const PINNED = 5000;
+    const storage = new CountingStorage(new MemoryStorage());
+    let state = EMPTY;
+    let generation = 1;
+    const publish = (change: (space: Space) => void): StorageCounts =>
+      storage.during(() => {
+        const space = new Space(new PageStore(storage), state);
+        const slots = { first: generation - 1, last: generation };
+        space.begin(generation > 3 ? [{ first: 2, last: 2 }, slots] : [slots]);
+        change(space);
+        state = space.finish(++generation, (bytes, place) => storage.write(bytes, place));
+      });
+    const places: number[] = [];
+    publish((space) => {
+      for (let index = 0; index < 2 * PINNED; index++) places.push(space.allocate(100, 'lasting'));
+    });
+    publish(() => {});
+    publish((space) => {
+      // Every second one, so that nothing is joined.
+      for (let index = 0; index < PINNED; index++) space.release(places[2 * index] as number, 100, 2);
+    });
+    // Then all of it is looked at once, and waits for the reader.
+    expect(publish(() => {}).writtenBytes).toBeLessThan(8000);
+    expect(publish(() => {}).writtenBytes).toBeGreaterThan(5 * PINNED);
+    for (let round = 0; round < 5; round++) {
+      const { reads, writtenBytes } = publish((space) =>
+        space.release(space.allocate(100, 'lasting'), 100, generation),
+      );
+      expect(state.pendingBytes).toBeGreaterThanOrEqual(PINNED * 100);
+      expect(reads).toBeLessThan(20);
+      expect(writtenBytes).toBeLessThan(8000);
     }
-    expect(run.state.pendingBytes).toBeGreaterThanOrEqual(200_000);
-    run.begin();
-    run.finish();
-    expect(run.state.pendingBytes).toBeLessThan(50_000);
   });
 
   it.each([
@@ -263,6 +330,31 @@ describe('Space', () => {
   });
 });
 
+describe('pending space', () => {
+  const value = (...numbers: number[]): Uint8Array => {
+    const writer = new ByteWriter(16);
+    for (const number of numbers) writer.varint(number);
+    return writer.finish();
+  };
+
+  it('says where it is, and of which generations', () => {
+    const range = { start: 9000, end: 9100, birth: 3, givenUp: 7 };
+    expect(pendingRange(numberKey(5, 7, 9000), value(100, 3))).toEqual(range);
+  });
+
+  it.each([
+    ['born after it was given up', numberKey(5, 7, 9000), value(100, 8)],
+    ['waiting for a generation without it', numberKey(7, 7, 9000), value(100, 3)],
+    ['of no length', numberKey(5, 7, 9000), value(0, 3)],
+    ['with a short key', numberKey(5, 7), value(100, 3)],
+    ['with a long key', `${numberKey(5, 7, 9000)}x`, value(100, 3)],
+    ['without a birth', numberKey(5, 7, 9000), value(100)],
+    ['with something behind it', numberKey(5, 7, 9000), value(100, 3, 1)],
+  ])('%s is corrupt', (_name, key, bytes) => {
+    expect(decodeHostile(() => pendingRange(key, bytes))).toEqual({ code: 'corrupt' });
+  });
+});
+
 describe('joinRanges', () => {
   it('sorts, and joins what touches', () => {
     expect(
@@ -277,5 +369,14 @@ describe('joinRanges', () => {
       { start: 5, end: 9 },
     ]);
     expect(joinRanges([])).toEqual([]);
+  });
+
+  it('joins only what is of one kind', () => {
+    const [a, b, c] = [
+      { start: 1, end: 2, birth: 1 },
+      { start: 2, end: 3, birth: 1 },
+      { start: 3, end: 4, birth: 2 },
+    ];
+    expect(joinRanges([c, b, a], ({ birth }) => birth)).toEqual([{ ...a, end: 3 }, c]);
   });
 });

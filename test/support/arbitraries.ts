@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { MAX_PAGE_BYTES, RECORDS_OFFSET } from '../../src/format/layout.ts';
+import type { Document } from '../../src/format/msgpack.ts';
 import type { PageRef, TreeRoot } from '../../src/format/page.ts';
 
 /** Counts of every magnitude up to 2^53 - 1, or up to `max`. */
@@ -28,3 +29,26 @@ export const roots: fc.Arbitrary<TreeRoot> = fc.oneof(
 
 /** Whole text, without lone surrogates. */
 export const texts = fc.string({ unit: 'grapheme', maxLength: 60 });
+
+/** Keys of fields that no version of the format has, some of which mean something in JavaScript. */
+const foreignKeys = fc.oneof(
+  texts.map((text) => `x-${text}`),
+  fc.constantFrom('constructor', 'toJSON', 'hasOwnProperty', 'valueOf', 'length', '1', ''),
+);
+
+/** Fields of every type that documents have. */
+export const foreignFields: fc.Arbitrary<Document> = fc.dictionary(
+  foreignKeys,
+  fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { depthSize: 'small', maxDepth: 3 },
+      fc.constantFrom(null, false, true),
+      counts(),
+      texts,
+      fc.uint8Array({ maxLength: 40 }),
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.dictionary(foreignKeys, tie('value'), { maxKeys: 3 }),
+    ),
+  })).value,
+  { maxKeys: 3, noNullPrototype: true },
+);

@@ -186,12 +186,38 @@ export async function goldenFixtures(): Promise<Fixture<GoldenDescription>[]> {
       for (let block = 2000; block > 0; block -= 13) await image.write(block * 512, text(512, block));
       await commit(image, 'first');
     }),
+    await withForeignFields(),
     await golden('eight-tebibytes', { sizeBytes: 2 ** 43 }, async (image) => {
       await image.write(2 ** 43 - 5000, noise(5000, 1));
       await image.write(2 ** 42 + 100, noise(5000, 2));
       await commit(image, 'first');
     }),
   ];
+}
+
+/** What a later program may have put into the header and into version records; `withForeignFields` does. */
+export const FOREIGN_HEADER = {
+  'made-by': { program: 'later', 'since-version': 2 ** 40, flags: [true, false, null] },
+  constructor: 'a name that means something in JavaScript',
+  working: { 'last-use': 1_700_000_000 },
+  log: { seals: Uint8Array.of(1, 2, 3) },
+  trees: { toJSON: {} },
+  space: { spare: [1, 2, 2 ** 53 - 1] },
+} as const;
+export const FOREIGN_RECORD = { g: Uint8Array.of(9, 8, 7), 'x-author': { name: 'Ünï', age: 2 ** 33 } } as const;
+
+/** A container that a later program wrote, with a feature that this one does not know and its fields. */
+async function withForeignFields(): Promise<Fixture<GoldenDescription>> {
+  const { bytes } = await golden('base', { blockSizeBytes: 512 }, branchesAndTags);
+  const disk = MemoryDisk.from(bytes);
+  const container = Container.open(new MemoryStorage(disk));
+  container.begin();
+  for (const { number, ...record } of [...container.versions.oldestFirst()])
+    container.versions.put(number, { ...record, unknown: FOREIGN_RECORD });
+  const features = { ...container.header.features, compatible: ['hints'] };
+  container.header = { ...container.header, features, unknown: FOREIGN_HEADER };
+  await container.publish();
+  return { name: 'foreign-fields', bytes: disk.bytes(), description: await describeGolden(new Image(container)) };
 }
 
 const NONE = new Uint8Array(SLOT_BYTES);

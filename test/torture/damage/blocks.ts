@@ -1,5 +1,5 @@
 import { RECORDS_OFFSET, SLOT_BYTES } from '../../../src/format/layout.ts';
-import type { HostRange } from '../../../src/space/space.ts';
+import type { HostRange } from '../../../src/space/host-range.ts';
 import { MemoryDisk } from '../../../src/storage/memory.ts';
 import type { SeededRandom } from '../../support/random.ts';
 import { checkOutcome, outcome, type Reader, slotGenerations } from './readers.ts';

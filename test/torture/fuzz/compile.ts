@@ -172,7 +172,7 @@ class Compiler {
     if ('bytes' in value) return value.bytes;
     if (isFields(value)) return this.document(value.fields);
     const writer = new LooseWriter();
-    if ('number' in value) writer.varint(value.number);
+    if ('numbers' in value) for (const number of value.numbers) writer.varint(number);
     else {
       writer.varint(value.blocks);
       writer.varint(value.table.place ?? value.table.target.at);
@@ -192,6 +192,7 @@ class Compiler {
     writer.varint(table.first);
     writer.varint(table.blocks);
     writer.varint(table.born);
+    writer.varint(table.birth);
     writer.varint(table.runCount ?? table.runs.length);
     for (const run of table.runs) {
       writer.signed(run.start);

@@ -130,14 +130,14 @@ class Decompiler {
   private recordValue(tree: string, bytes: Uint8Array): RecordValue {
     if (tree === 'versions') return { fields: this.fields(decodeDocument(bytes, tree)) };
     if (tree === 'log') return this.segment(bytes);
-    if (tree === 'free' || tree === 'pending') return { number: new ByteReader(bytes, tree).varint() };
+    if (tree === 'free' || tree === 'pending') return { numbers: varints(bytes, tree) };
     return { bytes: bytes.slice() };
   }
 
   private segment(bytes: Uint8Array): Segment {
     const entry = decodeSegmentEntry(bytes);
     const stored = this.bytes.subarray(entry.place, entry.place + entry.lengthBytes);
-    const { firstLog, blockCount, bornVersion, runs, chunks } = decodeChunkTable(
+    const { firstLog, blockCount, bornVersion, birth, runs, chunks } = decodeChunkTable(
       stored,
       this.model.blockBytes,
       'table',
@@ -152,6 +152,7 @@ class Decompiler {
       first: firstLog,
       blocks: blockCount,
       born: bornVersion,
+      birth,
       runCount: undefined,
       runs: runs.map(({ start, length }) => {
         const difference = start - guestEnd;
@@ -192,6 +193,13 @@ class Decompiler {
 
 function pointer<T extends Placed>(target: T): Ref<T> {
   return { target, place: undefined, length: undefined, sum: undefined };
+}
+
+function varints(bytes: Uint8Array, what: string): number[] {
+  const reader = new ByteReader(bytes, what);
+  const numbers: number[] = [];
+  while (reader.remaining > 0) numbers.push(reader.varint());
+  return numbers;
 }
 
 function extentEntry(reader: ByteReader): Entry {

@@ -94,7 +94,7 @@ export interface RecordEntry {
   value: RecordValue;
 }
 
-export type RecordValue = { bytes: Uint8Array } | { number: Num } | Fields | Segment;
+export type RecordValue = { bytes: Uint8Array } | { numbers: Num[] } | Fields | Segment;
 
 export interface Segment {
   blocks: Num;
@@ -106,6 +106,7 @@ export interface Table extends Placed {
   first: Num;
   blocks: Num;
   born: Num;
+  birth: Num;
   runCount: Num | undefined;
   runs: { start: Num; length: Num }[];
   chunks: (ChunkModel | undefined)[];
