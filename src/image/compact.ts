@@ -1,15 +1,19 @@
-import { unlessCorrupt } from '../errors.ts';
-import type { Chunk } from '../format/chunk-table.ts';
-import { RECORDS_OFFSET } from '../format/layout.ts';
+import { decodeSegmentEntry } from '../format/chunk-table.ts';
+import type { Header } from '../format/header.ts';
+import { CHUNK_BYTES, RECORDS_OFFSET, SEGMENT_BYTES } from '../format/layout.ts';
 import type { PageRef, TreeRoot } from '../format/page.ts';
-import type { SealedChunk } from '../log/seal.ts';
+import { numberInKey } from '../format/record-page.ts';
 import type { Segment } from '../log/tables.ts';
 import { extentLayout } from '../map/layouts.ts';
+import { records } from '../map/records.ts';
 import { loosenTree, type Mover, moveTree } from '../map/walk.ts';
+import { unusedSpace } from '../space/space.ts';
 import type { Container } from './container.ts';
-import { surveyContainer } from './survey.ts';
+import { endOfSegment, moveSegment } from './move-segment.ts';
 
 const MAX_ROUNDS = 4;
+/** Each moves the log as far as the free space before it is long. */
+const MAX_SLIDES = 8;
 /**
  * What may stay behind the used bytes: the reserve, the pages the last publications gave up, and holes too
  * small for anything. Moving records for less than that would write more than it gives back.
@@ -22,20 +26,33 @@ export function isWorthCompacting(end: number, least: number): boolean {
   return end > least + Math.max(SLACK_BYTES, least * SLACK_SHARE);
 }
 
-/** Moves what lies at the end of the file into free space before it, and cuts the file. */
-export async function compactTail(container: Container): Promise<void> {
+/** Free space from this length on is worth sliding a log down that is in good order: less may be what sliding could not fill. */
+const SLIDE_BYTES = 64 * 1024;
+const SLIDE_SHARE = 0.02;
+
+/** True if a file whose log is in good order has so much space in it that sliding the log down pays. */
+export function isWorthSliding({ end, freeBytes, pendingBytes }: Header['space']): boolean {
+  return freeBytes + pendingBytes > Math.max(SLIDE_BYTES, end * SLIDE_SHARE);
+}
+
+/** Where the records would end without gaps, once everything that is not in use is listed as unused. */
+function leastEnd(container: Container): number {
+  const { space } = container.header;
+  return space.end - unusedSpace(space);
+}
+
+/** Moves what lies at the end of the file into free space before it, and cuts the file. With 'stay', segments are left where they are. */
+export async function compactTail(container: Container, segments: 'move' | 'stay'): Promise<void> {
   await settle(container);
   let vainRounds = 0;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const endBefore = container.header.space.end;
-    const segments: Segment[] = [];
-    const survey = surveyContainer(container, { segment: (segment) => segments.push(segment) });
-    const limit = RECORDS_OFFSET + survey.used.totalBytes;
+    const limit = leastEnd(container);
     if (!isWorthCompacting(endBefore, limit) || container.header.space.freeBytes === 0) break;
     container.begin();
     // The reserve would only stand in the way.
     container.space.emptyReserve();
-    moveSegments(container, segments, limit);
+    if (segments === 'move') moveSegments(container, limit);
     moveMaps(container, limit);
     for (const tree of [
       ...Object.values(container.trees),
@@ -52,6 +69,67 @@ export async function compactTail(container: Container): Promise<void> {
     if (container.header.space.end >= endBefore && ++vainRounds === 2) break;
   }
   cutFile(container);
+}
+
+/** Moves segments down into free space, the first ones first, so that they lie in the file as they follow each other in the log. */
+export async function slideLog(container: Container): Promise<void> {
+  await settle(container);
+  for (let slide = 0; slide < MAX_SLIDES; slide++) {
+    const { end, freeBytes } = container.header.space;
+    if (!isWorthCompacting(end, end - freeBytes)) return;
+    container.begin();
+    container.space.emptyReserve();
+    const isMoved = slideOnce(container);
+    container.space.fillReserve();
+    await container.publish();
+    if (!isMoved) return;
+    await settle(container);
+  }
+}
+
+function slideOnce(container: Container): boolean {
+  const { space } = container;
+  let cursor = RECORDS_OFFSET;
+  let isMoved = false;
+  const buffer = new Uint8Array(SEGMENT_BYTES);
+  const take = (lengthBytes: number, place: number, skippedBytes?: number): number | undefined => {
+    const range = { start: cursor, end: place };
+    const found = space.allocateWithin(lengthBytes, range, skippedBytes === undefined ? {} : { skippedBytes });
+    if (found !== undefined) {
+      cursor = found + lengthBytes;
+      isMoved = true;
+    }
+    return found;
+  };
+  for (const segment of segmentsOf(container)) {
+    const end = endOfSegment(segment, container.tables.table(segment));
+    if (!space.isFreeWithin({ start: cursor, end })) {
+      cursor = Math.max(cursor, end);
+      continue;
+    }
+    moveSegment(container, segment, {
+      buffer,
+      placeForAll: (lengthBytes, place) => take(lengthBytes, place, CHUNK_BYTES),
+      placeForChunk: (lengthBytes, place) => {
+        const found = take(lengthBytes, place);
+        if (found === undefined) cursor = Math.max(cursor, place + lengthBytes);
+        return found;
+      },
+      placeForTable: take,
+      giveBack: (place, lengthBytes) => {
+        space.giveBack(place, lengthBytes);
+        cursor = place;
+      },
+    });
+  }
+  return isMoved;
+}
+
+function segmentsOf(container: Container): Segment[] {
+  return [...records(container.trees.log)].map(({ key, value }) => ({
+    firstLog: numberInKey(key),
+    entry: decodeSegmentEntry(value),
+  }));
 }
 
 /** Publishes until what was given back so far is free, and the end of the records is as low as it can be. */
@@ -71,33 +149,21 @@ export function cutFile(container: Container): void {
   container.storage.truncate(end);
 }
 
-function moveSegments(container: Container, segments: readonly Segment[], limit: number): void {
-  const { tables, log, space, reader } = container;
-  // What lies last moves first; tables lie behind their chunks.
-  for (const segment of [...segments].sort((a, b) => b.entry.place - a.entry.place)) {
-    const { entry } = segment;
-    const table = tables.table(segment);
-    let isMoved = entry.place + entry.lengthBytes > limit;
-    const places = new Map<SealedChunk, number>();
-    const chunks = table.chunks.map((chunk): Chunk | SealedChunk | undefined => {
-      if (chunk === undefined || chunk.place + chunk.storedBytes <= limit) return chunk;
+/** What lies behind `limit` goes below it, as far as it fits; segments in the order of their places, which is mostly that of the log. */
+function moveSegments(container: Container, limit: number): void {
+  const { space } = container;
+  const buffer = new Uint8Array(SEGMENT_BYTES);
+  for (const segment of segmentsOf(container).sort((a, b) => a.entry.place - b.entry.place)) {
+    moveSegment(container, segment, {
+      buffer,
+      placeForAll: (lengthBytes, place) => (place >= limit ? space.allocateBelow(lengthBytes, place) : undefined),
       // Lower is better, even where the chunk does not fit below the limit.
-      const stored = unlessCorrupt(() => reader.storedBytes(chunk));
-      const place = stored === undefined ? undefined : space.allocateBelow(chunk.storedBytes, chunk.place);
-      if (place === undefined || stored === undefined) return chunk;
-      isMoved = true;
-      const moved = { chunk, stored };
-      places.set(moved, place);
-      return moved;
+      placeForChunk: (lengthBytes, place) =>
+        place + lengthBytes > limit ? space.allocateBelow(lengthBytes, place) : undefined,
+      placeForTable: (lengthBytes, place) =>
+        place + lengthBytes > limit ? space.allocateBelow(lengthBytes, place) : undefined,
+      giveBack: (place, lengthBytes) => space.giveBack(place, lengthBytes),
     });
-    if (!isMoved) continue;
-    const queue = [...places.values()];
-    log.rewrite(
-      segment,
-      chunks,
-      (lengthBytes) =>
-        queue.shift() ?? space.allocateBelow(lengthBytes, limit) ?? space.allocate(lengthBytes, 'lasting'),
-    );
   }
 }
 

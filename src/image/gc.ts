@@ -1,91 +1,113 @@
-import { corrupt, unlessCorrupt } from '../errors.ts';
-import {
-  type Chunk,
-  type ChunkTable,
-  CODEC,
-  isPresent,
-  type LogRange,
-  presentBefore,
-  presentCount,
-} from '../format/chunk-table.ts';
+import { corrupt, VsimgError } from '../errors.ts';
 import { RECORDS_OFFSET } from '../format/layout.ts';
-import { blake3 } from '../log/hash.ts';
-import { type SealedChunk, sealChunk } from '../log/seal.ts';
 import type { Segment } from '../log/tables.ts';
 import type { HostRange } from '../space/host-range.ts';
 import { UNKNOWN_BIRTH } from '../space/pending.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
-import { compactTail, cutFile, isWorthCompacting } from './compact.ts';
+import { compactTail, cutFile, isWorthCompacting, isWorthSliding, slideLog } from './compact.ts';
 import type { Container } from './container.ts';
+import { deadBytes, LayoutNotes } from './layout.ts';
+import { RangeSet } from './ranges.ts';
+import { relog } from './relog.ts';
 import { type Survey, surveyContainer } from './survey.ts';
+import { carryOut, planSegments, type SegmentPlan } from './thin.ts';
 
 export interface GcOptions {
   readonly dryRun?: boolean;
+  /** Write the log and all maps anew where that makes the file smaller or its newest version faster to read. */
+  readonly compact?: boolean;
   readonly onProgress?: OnProgress;
-}
-
-/** What becomes of one chunk: it stays, goes, or is written again with only the blocks that are alive. */
-type ChunkPlan = 'keep' | 'drop' | { readonly live: Uint8Array; readonly count: number };
-
-/** Share of a chunk's blocks that must be dead before the chunk is written again without them. */
-const DEAD_SHARE = 0.25;
-
-interface SegmentPlan {
-  readonly segment: Segment;
-  readonly chunks: readonly ChunkPlan[];
-  /** No chunk stays. */
-  readonly isDead: boolean;
-  readonly freedBytes: number;
 }
 
 /**
  * Gives back everything that neither a version nor the working state needs, and makes the file shorter.
  *
- * Several publications: the first drops and thins what is dead; once that space is free, records from the
- * end of the file move into it; then the file is cut. A cut at any moment leaves a whole container.
+ * Several publications: the first drops and thins what is dead, or with `compact` replaces the whole log; once that
+ * space is free, records from the end of the file move into it; then the file is cut. A cut of power at any moment leaves
+ * a whole container. Errors: 'corrupt' when what must be read is damaged.
  */
 export async function collectGarbage(container: Container, options: GcOptions): Promise<GcReport> {
   const fileBytesBefore = container.storage.size();
   const segments: Segment[] = [];
-  const survey = surveyContainer(container, { segment: (segment) => segments.push(segment) });
-  const plans = segments.map((segment) => planSegment(container, survey, segment)).filter((plan) => plan !== undefined);
+  const maps = new RangeSet();
+  const layout = new LayoutNotes();
+  const survey = surveyContainer(container, {
+    segment: (segment, table) => {
+      segments.push(segment);
+      layout.segment(segment, table);
+    },
+    mapPage: ({ place, lengthBytes }) => maps.add(place, place + lengthBytes),
+  });
+  const isRelogged = options.compact === true && !layout.isGood(container, survey);
+  const plans = isRelogged ? [] : planSegments(container, survey, segments);
   if (options.dryRun === true) {
-    const kept = survey.used.totalBytes - plans.reduce((total, plan) => total + plan.freedBytes, 0);
-    // Less than the slack is not worth moving records for.
-    const least = RECORDS_OFFSET + kept;
-    const fileBytesAfter = isWorthCompacting(Math.min(fileBytesBefore, container.header.space.end), least)
-      ? least
-      : Math.min(fileBytesBefore, container.header.space.end);
-    return { dryRun: true, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
+    const freedBytes = isRelogged ? deadBytes(survey) : plans.reduce((total, plan) => total + plan.freedBytes, 0);
+    return dryReport(container, fileBytesBefore, RECORDS_OFFSET + survey.used.totalBytes - freedBytes);
   }
   const usedBytes = survey.used.totalBytes;
+  const { space } = container.header;
   const garbage = findGarbage(container, survey);
-  const { end } = container.header.space;
-  if (
+  if (isRelogged) {
+    container.begin();
+    const givenUp = [...maps.ranges(), ...garbage];
+    const liveBytes = survey.live.totalBytes * container.blockBytes;
+    await relog(container, { segments, givenUp, liveBytes }, options.onProgress).catch(refuseDamage);
+    await container.publish();
+  } else if (
     plans.length === 0 &&
     garbage.length === 0 &&
     container.unreclaimed === 0 &&
-    !isWorthCompacting(end, RECORDS_OFFSET + usedBytes)
+    !(options.compact === true ? isWorthSliding(space) : isWorthCompacting(space.end, RECORDS_OFFSET + usedBytes))
   ) {
     cutFile(container);
     return report(container, fileBytesBefore);
+  } else {
+    await dropAndThin(container, survey, { plans, garbage, onProgress: options.onProgress });
   }
-  container.unreclaimed = 0;
-  if (plans.length > 0 || garbage.length > 0) {
-    container.begin();
-    for (const { start, end } of garbage) container.space.release(start, end - start, UNKNOWN_BIRTH);
-    let done = 0;
-    const giveTurn = turnGiver();
-    for (const plan of plans) {
-      await carryOut(container, survey, plan);
-      await giveTurn();
-      options.onProgress?.(++done, plans.length);
-    }
-    await container.publish();
-  }
-  await compactTail(container);
+  if (options.compact === true) await slideLog(container);
+  await compactTail(container, options.compact === true ? 'stay' : 'move');
   return report(container, fileBytesBefore);
+}
+
+interface Rubbish {
+  readonly plans: readonly SegmentPlan[];
+  readonly garbage: readonly HostRange[];
+  readonly onProgress: OnProgress | undefined;
+}
+
+async function dropAndThin(container: Container, survey: Survey, rubbish: Rubbish): Promise<void> {
+  const { plans, garbage, onProgress } = rubbish;
+  container.unreclaimed = 0;
+  if (plans.length === 0 && garbage.length === 0) return;
+  container.begin();
+  for (const { start, end } of garbage) container.space.release(start, end - start, UNKNOWN_BIRTH);
+  let done = 0;
+  const giveTurn = turnGiver();
+  for (const plan of plans) {
+    carryOut(container, survey, plan);
+    await giveTurn();
+    onProgress?.(++done, plans.length);
+  }
+  await container.publish();
+}
+
+/** What is damaged can not be told from what is not once it has a new number and a new hash. */
+function refuseDamage(error: unknown): never {
+  if (!(error instanceof VsimgError) || error.code !== 'corrupt') throw error;
+  throw new VsimgError('corrupt', `compacting moves every block, and one is damaged: ${error.message}`, {
+    ...(error.hostOffset === undefined ? {} : { hostOffset: error.hostOffset }),
+    hint: "run 'vsimg check --repair' first, which keeps what can be read; 'vsimg gc' works without",
+    cause: error,
+  });
+}
+
+/** `least`: where the records would end without gaps. */
+function dryReport(container: Container, fileBytesBefore: number, least: number): GcReport {
+  const end = Math.min(fileBytesBefore, container.header.space.end);
+  // Less than the slack is not worth moving records for.
+  const fileBytesAfter = isWorthCompacting(end, least) ? least : end;
+  return { dryRun: true, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
 }
 
 function report(container: Container, fileBytesBefore: number): GcReport {
@@ -108,91 +130,4 @@ function refuseOverlaps(container: Container, survey: Survey): void {
   );
   if (both || survey.used.overlap !== undefined)
     throw corrupt(`${container.storage.name}: records overlap; gc would lose data`);
-}
-
-function planSegment(container: Container, survey: Survey, segment: Segment): SegmentPlan | undefined {
-  const { entry, firstLog } = segment;
-  let liveBlocks = 0;
-  for (const range of survey.live.within(firstLog, firstLog + entry.blockCount)) liveBlocks += range.end - range.start;
-  if (liveBlocks === entry.blockCount) return undefined;
-  const table = container.tables.table(segment);
-  const chunks = table.chunks.map((chunk, index) =>
-    planChunk(survey, chunk, firstLog + index * container.reader.chunkBlocks),
-  );
-  // What is known to be lost stays known as long as a map refers to it.
-  const isDead = chunks.every((plan) => plan === 'drop') && lostAlive(survey, table).length === 0;
-  if (!isDead && chunks.every((plan, index) => plan === 'keep' || table.chunks[index] === undefined)) return undefined;
-  const freedBytes = chunks.reduce(
-    (total, plan, index) => total + freedBy(plan, table.chunks[index]),
-    isDead ? entry.lengthBytes : 0,
-  );
-  return { segment, chunks, isDead, freedBytes };
-}
-
-/** What a segment has lost and some map still refers to. */
-function lostAlive(survey: Survey, table: ChunkTable): LogRange[] {
-  return table.lost.flatMap(({ start, end }) => [...survey.live.within(start, end)]);
-}
-
-function freedBy(plan: ChunkPlan, chunk: Chunk | undefined): number {
-  if (chunk === undefined || plan === 'keep') return 0;
-  if (plan === 'drop') return chunk.storedBytes;
-  return Math.floor(chunk.storedBytes * (1 - plan.count / presentCount(chunk)));
-}
-
-function planChunk(survey: Survey, chunk: Chunk | undefined, firstLog: number): ChunkPlan {
-  if (chunk === undefined) return 'drop';
-  const live = new Uint8Array(Math.ceil(chunk.blockCount / 8));
-  let count = 0;
-  for (const range of survey.live.within(firstLog, firstLog + chunk.blockCount)) {
-    for (let block = range.start - firstLog; block < range.end - firstLog; block++) {
-      // What was lost is not here, although maps refer to it.
-      if (!isPresent(chunk, block)) continue;
-      live[block >>> 3] = (live[block >>> 3] as number) | (1 << (block & 7));
-      count++;
-    }
-  }
-  if (count === 0) return 'drop';
-  // Writing a chunk again for less only trades dead blocks for holes that no other chunk fits into.
-  return count <= presentCount(chunk) * (1 - DEAD_SHARE) ? { live, count } : 'keep';
-}
-
-async function carryOut(container: Container, survey: Survey, plan: SegmentPlan): Promise<void> {
-  const { log, space, tables } = container;
-  if (plan.isDead) {
-    log.drop(plan.segment);
-    return;
-  }
-  const table = tables.table(plan.segment);
-  const chunks: (Chunk | SealedChunk | undefined)[] = [];
-  for (let index = 0; index < table.chunks.length; index++) {
-    const chunk = table.chunks[index];
-    const what = plan.chunks[index] as ChunkPlan;
-    if (chunk === undefined || what === 'drop') chunks.push(undefined);
-    else if (what === 'keep') chunks.push(chunk);
-    else chunks.push((await thinChunk(container, chunk, what.live, what.count)) ?? chunk);
-  }
-  log.rewrite(plan.segment, chunks, (lengthBytes) => space.allocate(lengthBytes, 'lasting'), lostAlive(survey, table));
-}
-
-/** The chunk with only the blocks whose bit is set in `live`; undefined for one that is damaged, which must stay as it is for check to find. */
-async function thinChunk(
-  container: Container,
-  chunk: Chunk,
-  live: Uint8Array,
-  count: number,
-): Promise<SealedChunk | undefined> {
-  const { blockBytes, reader, header } = container;
-  const raw = unlessCorrupt(() => (chunk.codec === CODEC.raw ? reader.storedBytes(chunk) : reader.decode(chunk)));
-  // A new hash must not vouch for bytes that the old one denies.
-  if (raw === undefined || Buffer.compare(blake3(raw), chunk.hash) !== 0) return undefined;
-  const packed = new Uint8Array(count * blockBytes);
-  let at = 0;
-  for (let block = 0; block < chunk.blockCount; block++) {
-    if (((live[block >>> 3] as number) & (1 << (block & 7))) === 0 || !isPresent(chunk, block)) continue;
-    const from = presentBefore(chunk, block) * blockBytes;
-    packed.set(raw.subarray(from, from + blockBytes), at);
-    at += blockBytes;
-  }
-  return sealChunk(packed, chunk.blockCount, live, { blockBytes, compression: header.compression, amount: 'many' });
 }

@@ -42,6 +42,8 @@ export interface SurveyVisitor {
   segment?(segment: Segment, table: ChunkTable): void;
   version?(number: number, record: VersionRecord): void;
   extents?(extents: Extents, owner: MapOwner): void;
+  /** A page of a map, each once. */
+  mapPage?(ref: PageRef): void;
 }
 
 /** Whose map: a version number, or null for the working state. */
@@ -111,7 +113,11 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
     walkTree(extentLayout, pages, root, {
       // A younger page would count as the working state's own, and be given up with it.
       youngest: owner === null ? youngest : header.working.sharedGeneration,
-      page,
+      page: (ref) => {
+        const isNew = page(ref);
+        if (isNew) visitor.mapPage?.(ref);
+        return isNew;
+      },
       ...mapDamage,
       leaf: (leaf) => {
         addLive(survey, leaf);

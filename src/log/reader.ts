@@ -188,9 +188,9 @@ export class LogReader {
     return raw;
   }
 
-  /** The bytes of a chunk as they are stored, verified. */
-  storedBytes(chunk: Chunk): Uint8Array {
-    const stored = new Uint8Array(chunk.storedBytes);
+  /** The bytes of a chunk as they are stored, verified; at the beginning of `into`, if that is given. */
+  storedBytes(chunk: Chunk, into: Uint8Array = new Uint8Array(chunk.storedBytes)): Uint8Array {
+    const stored = into.subarray(0, chunk.storedBytes);
     if (chunk.codec === CODEC.raw) this.readRaw(chunk.place, stored, [chunk.checksums]);
     else this.readStored(chunk, stored);
     return stored;

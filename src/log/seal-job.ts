@@ -19,6 +19,8 @@ export interface RawChunk {
   readonly blockCount: number;
   /** One bit a block, least significant first, for those that are to be stored; undefined: all. */
   readonly present: Uint8Array | undefined;
+  /** Of a chunk that is sealed already: its stored bytes are at `start`. */
+  readonly seal?: Seal | undefined;
 }
 
 export interface SealResult extends SealColumns {
@@ -29,10 +31,19 @@ export interface SealResult extends SealColumns {
 export function runSealJob({ raw, into, blockBytes, compression, chunks }: SealJob): SealResult {
   const amount = chunks.length > 1 ? 'many' : 'few';
   const sealer = new Sealer({ blockBytes, compression, amount });
-  const isInPlace = compression.codec === 'none' && chunks.every(({ present }) => present === undefined);
+  const isInPlace =
+    compression.codec === 'none' &&
+    chunks.every(({ present, seal }) => present === undefined && (seal?.codec ?? CODEC.raw) === CODEC.raw);
   const seals: (Seal | undefined)[] = [];
   let end = 0;
   for (const chunk of chunks) {
+    if (chunk.seal !== undefined) {
+      const { storedBytes } = chunk.seal;
+      if (!isInPlace) into.set(raw.subarray(chunk.start, chunk.start + storedBytes), end);
+      end += storedBytes;
+      seals.push(chunk.seal);
+      continue;
+    }
     const whole = raw.subarray(chunk.start, chunk.start + chunk.blockCount * blockBytes);
     const live = chunk.present === undefined ? whole : packPresent(whole, chunk.present, blockBytes);
     if (live.length === 0) {

@@ -1,5 +1,6 @@
 import { chunkBlocksOf, type GuestRun, segmentBlocksOf } from '../format/chunk-table.ts';
 import { SEGMENT_BYTES } from '../format/layout.ts';
+import type { Seal, SealedChunk } from './seal.ts';
 import type { RawChunk } from './seal-job.ts';
 
 /** Before the data of a segment its table has room, so that both are written with one call. */
@@ -30,6 +31,8 @@ export class OpenSegment {
   readonly firstLog: number;
   readonly buffer: SegmentBuffer;
   readonly runs: GuestRun[] = [];
+  /** Chunks that came sealed, by their position; their stored bytes stand in the buffer where raw ones would. */
+  private readonly sealed = new Map<number, Seal>();
   blockCount = 0;
   private readonly blockBytes: number;
   private readonly dead: Uint8Array;
@@ -51,12 +54,42 @@ export class OpenSegment {
 
   append(guestStart: number, bytes: Uint8Array): void {
     this.buffer.data.set(bytes, this.blockCount * this.blockBytes);
-    const length = bytes.length / this.blockBytes;
+    this.extend({ start: guestStart, length: bytes.length / this.blockBytes });
+  }
+
+  private extend({ start, length }: GuestRun): void {
     this.blockCount += length;
     const last = this.runs[this.runs.length - 1];
-    if (last !== undefined && last.start + last.length === guestStart)
+    if (last !== undefined && last.start + last.length === start)
       this.runs[this.runs.length - 1] = { start: last.start, length: last.length + length };
-    else this.runs.push({ start: guestStart, length });
+    else this.runs.push({ start, length });
+  }
+
+  /** Blocks by which the last chunk is begun; 0: the next block begins one. */
+  get begunBlocks(): number {
+    return this.blockCount % chunkBlocksOf(this.blockBytes);
+  }
+
+  /** Adds a whole chunk as it is stored; `begunBlocks` must be 0. */
+  appendChunk(runs: readonly GuestRun[], { chunk, stored }: SealedChunk): void {
+    this.buffer.data.set(stored, this.blockCount * this.blockBytes);
+    const { codec, storedBytes, hash, checksums } = chunk;
+    // Copies: the seal goes from thread to thread, with all the memory that it is a part of.
+    const seal = { codec, storedBytes, hash: hash.slice(), checksums: checksums.slice() };
+    this.sealed.set(this.blockCount / chunkBlocksOf(this.blockBytes), seal);
+    for (const run of runs) this.extend(run);
+  }
+
+  /** Leaves the numbers of the begun chunk unused that are left. */
+  skipToChunk(): void {
+    const { begunBlocks } = this;
+    const last = this.runs[this.runs.length - 1];
+    if (begunBlocks === 0 || last === undefined) return;
+    const count = chunkBlocksOf(this.blockBytes) - begunBlocks;
+    // Guest runs are as long as the segment; a block that is not held is not looked for.
+    this.runs[this.runs.length - 1] = { start: last.start, length: last.length + count };
+    this.blockCount += count;
+    this.markDead(this.endLog - count, count);
   }
 
   read(log: number, into: Uint8Array): void {
@@ -78,7 +111,14 @@ export class OpenSegment {
     const chunks: RawChunk[] = [];
     for (let first = 0; first < this.blockCount; first += chunkBlocks) {
       const blockCount = Math.min(chunkBlocks, this.blockCount - first);
-      chunks.push({ start: first * this.blockBytes, blockCount, present: this.presentOf(first, blockCount) });
+      const start = first * this.blockBytes;
+      const seal = this.sealed.get(first / chunkBlocks);
+      chunks.push({
+        start,
+        blockCount,
+        present: seal === undefined ? this.presentOf(first, blockCount) : undefined,
+        seal,
+      });
     }
     return chunks;
   }

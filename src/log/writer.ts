@@ -5,6 +5,7 @@ import {
   type ChunkTable,
   encodeChunkTable,
   encodeSegmentEntry,
+  type GuestRun,
   type LogRange,
   lostSegment,
   placeChunks,
@@ -101,11 +102,36 @@ export class LogWriter {
 
   /** Appends whole blocks, at most `room()` of them; returns the log number of the first. */
   append(guestStart: number, bytes: Uint8Array): number {
-    const { blockBytes } = this.parts;
     const log = this.next;
-    this.open ??= new OpenSegment(log, this.spares.pop() ?? segmentBuffer(), blockBytes);
-    this.open.append(guestStart, bytes);
-    this.next += bytes.length / blockBytes;
+    this.openSegment().append(guestStart, bytes);
+    this.next += bytes.length / this.parts.blockBytes;
+    return log;
+  }
+
+  private openSegment(): OpenSegment {
+    this.open ??= new OpenSegment(this.next, this.spares.pop() ?? segmentBuffer(), this.parts.blockBytes);
+    return this.open;
+  }
+
+  /** Blocks by which a chunk is begun; 0: the next block appended begins one. */
+  get begunBlocks(): number {
+    return this.open?.begunBlocks ?? 0;
+  }
+
+  /** Leaves out the log numbers up to the next chunk, so that one can be appended as it is stored. */
+  skipToChunk(): void {
+    this.open?.skipToChunk();
+    this.next = this.open?.endLog ?? this.next;
+  }
+
+  /**
+   * Appends a whole chunk as another segment has it, with the guest runs it was written for, without sealing it again;
+   * only while `begunBlocks` is 0, and there must be `room()`. Such blocks can not be read before the next `flush`.
+   */
+  appendChunk(runs: readonly GuestRun[], sealed: SealedChunk): number {
+    const log = this.next;
+    this.openSegment().appendChunk(runs, sealed);
+    this.next += sealed.chunk.blockCount;
     return log;
   }
 

@@ -11,6 +11,7 @@ import {
   nodeCount,
   nodeSum,
   sliceNode,
+  spliceLeaf,
   type TreeLayout,
   type TreeNode,
 } from './node.ts';
@@ -47,13 +48,9 @@ export function replaceInNode<K, L>(
   const count = layout.count(node.leaf);
   const from = leafLowerBound(layout, node.leaf, change.from);
   const to = change.to === undefined ? count : leafLowerBound(layout, node.leaf, change.to);
-  const leaf = layout.splice(node.leaf, from, to, change.entries);
-  if (layout.count(leaf) === 0) return [];
-  return splitNode(
-    layout,
-    { level: 0, birth: Number.POSITIVE_INFINITY, leaf },
-    { keepLeftFull: change.isLast && to === count },
-  );
+  const next = spliceLeaf(layout, node, { from, to, inserted: change.entries });
+  if (layout.count(next.leaf) === 0) return [];
+  return splitNode(layout, next, { keepLeftFull: change.isLast && to === count });
 }
 
 function replaceInInner<K, L>(

@@ -25,6 +25,8 @@ export interface Run {
   readonly kind: ExtentKind;
 }
 
+const APPENDED_AT_ONCE = 512;
+
 /** A map from guest blocks to log blocks, kept as extents; what no extent covers is a hole. */
 export class ExtentMap {
   readonly tree: PersistentTree<number, Extents>;
@@ -71,6 +73,29 @@ export class ExtentMap {
   /** Maps `[start, start + length)` to the log run at `log`, joining what continues on either side. */
   set(start: number, length: number, log: number): void {
     this.replace(start, start + length, { start, length, log, kind: EXTENT_KIND.data });
+  }
+
+  /**
+   * Maps extents that lie behind everything mapped so far, in ascending order, joining what continues. For a map that is
+   * built as a whole: many of them are one change of the tree.
+   */
+  append(extents: Iterable<Extent>): void {
+    let batch: Extent[] = [];
+    const put = (): void => {
+      const [first] = batch;
+      if (first !== undefined) this.tree.replaceRange(first.start, undefined, makeExtents(batch));
+      batch = [];
+    };
+    for (const extent of extents) {
+      const last = batch[batch.length - 1];
+      if (last !== undefined && continues(last, extent)) {
+        batch[batch.length - 1] = { ...last, length: last.length + extent.length };
+        continue;
+      }
+      if (batch.length === APPENDED_AT_ONCE) put();
+      batch.push(extent);
+    }
+    put();
   }
 
   /** Makes `[start, end)` a hole. */

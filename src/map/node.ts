@@ -99,10 +99,36 @@ export function nodeCount<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>):
 /** Generations have three bytes as varint for the first two million publications: a page's head is about this long. */
 const HEAD_BYTES = pageHeadBytes(2 ** 20, 128);
 
+/** Nodes do not change, so each is measured once; a leaf that is changed entry by entry not even that. */
+const measured = new WeakMap<object, number>();
+
 export function nodeBytes<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>): number {
+  const known = measured.get(node);
+  if (known !== undefined) return known;
   let total = HEAD_BYTES;
   for (let index = 0; index < nodeCount(layout, node); index++) total += entryBytes(layout, node, index, 0);
+  measured.set(node, total);
   return total;
+}
+
+/** The leaf with entries `[from, to)` replaced, measured by what changes: each entry's length depends on the one before it only. */
+export function spliceLeaf<K, L>(
+  layout: TreeLayout<K, L>,
+  node: LeafNode<L>,
+  { from, to, inserted }: { readonly from: number; readonly to: number; readonly inserted: L },
+): LeafNode<L> {
+  const leaf = layout.splice(node.leaf, from, to, inserted);
+  const result: LeafNode<L> = { level: 0, birth: Number.POSITIVE_INFINITY, leaf };
+  const stop = from + layout.count(inserted);
+  // Up to the first entry behind, which has another one before it now.
+  const length = (entries: L, end: number): number => {
+    let total = 0;
+    for (let index = from; index < Math.min(end + 1, layout.count(entries)); index++)
+      total += layout.entryBytes(entries, index, 0);
+    return total;
+  };
+  measured.set(result, nodeBytes(layout, node) - length(node.leaf, to) + length(leaf, stop));
+  return result;
 }
 
 export function sliceNode<K, L>(

@@ -44,6 +44,7 @@ export class Space {
   private endOffset: number;
   private freeTotal: number;
   private released: BornRange[] = [];
+  private isOrderKept = false;
 
   constructor(pages: PageStore, state: SpaceState) {
     this.free = new PersistentTree(spaceLayout, pages, state.free);
@@ -121,6 +122,7 @@ export class Space {
    * own size, as data like it left behind, or a part of a long one.
    */
   allocate(lengthBytes: number, life: 'lasting' | 'passing'): number {
+    if (this.isOrderKept && life === 'lasting') return this.extend(lengthBytes);
     if (lengthBytes >= DATA_BYTES) {
       const near = this.bestFit(lengthBytes);
       const run =
@@ -152,6 +154,38 @@ export class Space {
       this.firstFit(Math.max(lengthBytes, PASSING_RUN_BYTES / 4)) ??
       this.firstFit(lengthBytes)
     );
+  }
+
+  /** For the rest of this transaction, records that last go to the end of the file, in the order in which they come. */
+  keepOrder(): void {
+    this.isOrderKept = true;
+  }
+
+  /** True if any of `range` is free. */
+  isFreeWithin(range: HostRange): boolean {
+    for (const { key } of records(this.free, numberKey(range.start))) return numberInKey(key) < range.end;
+    return false;
+  }
+
+  /** Takes back what was allocated in this transaction and never written. */
+  giveBack(place: number, lengthBytes: number): void {
+    this.addFree({ start: place, end: place + lengthBytes });
+  }
+
+  /** The lowest place in `range`, or undefined; none either where more than `skippedBytes` would stay free before it. */
+  allocateWithin(
+    lengthBytes: number,
+    range: HostRange,
+    { skippedBytes = Number.POSITIVE_INFINITY }: { readonly skippedBytes?: number } = {},
+  ): number | undefined {
+    let skipped = 0;
+    for (const { key, value } of records(this.free, numberKey(range.start))) {
+      const run = this.checked(numberInKey(key), lengthOf(value));
+      if (run.start + lengthBytes > range.end || skipped > skippedBytes) return undefined;
+      if (run.end - run.start >= lengthBytes) return this.take(run, lengthBytes).start;
+      skipped += run.end - run.start;
+    }
+    return undefined;
   }
 
   /** A place below `limit`, or undefined when no free run there is long enough. */
@@ -187,6 +221,7 @@ export class Space {
 
   /** Ends the transaction that publishes `generation`: returns what the header has to say. */
   finish(generation: number, write: (bytes: Uint8Array, place: number) => void): SpaceState {
+    this.isOrderKept = false;
     for (const life of ['lasting', 'passing'] as const) {
       this.addFree(this.windows[life]);
       this.windows[life] = EMPTY;

@@ -72,6 +72,32 @@ describe('vsimg gc and check', () => {
     expect(await json(['gc', 'a.vsi'])).toMatchObject({ 'dry-run': false, 'reclaimed-bytes': expect.any(Number) });
   });
 
+  it('gc --compact makes the file of many small writes that of a fresh import, once', async () => {
+    const bytes = noise(2 * MIB, 5);
+    writeFileSync(path('fresh.raw'), bytes);
+    await ok(['import', 'fresh.raw', 'fresh.vsi', '-q', '--compression', 'none']);
+    await ok(['create', 'small.vsi', '2M', '-q', '--compression', 'none']);
+    for (const first of [3, 1]) {
+      for (let block = first; block < 512; block += 64) {
+        writeFileSync(path('piece'), bytes.subarray(block * 4096, block * 4096 + 4096));
+        await ok(['write', 'small.vsi', 'piece', '--offset', String(block * 4096), '-q']);
+      }
+      await ok(['commit', 'small.vsi', '-m', 'x', '-q']);
+    }
+    await ok(['import', 'fresh.raw', 'small.vsi', '-q']);
+    await ok(['delete', 'small.vsi', '1', '2', '-q']);
+    expect(await ok(['gc', 'small.vsi', '--compact', '--dry-run'])).toMatch(/^would (free|grow by) /);
+    expect(await ok(['gc', 'small.vsi', '--compact'])).toMatch(
+      /^(freed|grew by) [^:]+: 2(\.\d+)? MiB -> 2(\.\d+)? MiB\n$/,
+    );
+    expect(statSync(path('small.vsi')).size).toBeLessThan(statSync(path('fresh.vsi')).size * 1.03);
+    const before = readFileSync(path('small.vsi'));
+    expect(await json(['gc', 'small.vsi', '--compact'])).toMatchObject({ 'reclaimed-bytes': 0 });
+    expect(readFileSync(path('small.vsi')).equals(before)).toBe(true);
+    expect((await run(['read', 'small.vsi@3'])).stdoutBytes.equals(bytes)).toBe(true);
+    await ok(['check', 'small.vsi', '--data', '-q']);
+  });
+
   it('check ends with 2 where data is damaged, and reads name the place', async () => {
     copyFileSync(path('a.vsi'), path('bad.vsi'));
     const fd = openSync(path('bad.vsi'), 'r+');

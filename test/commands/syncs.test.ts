@@ -21,6 +21,7 @@ const COMMANDS: readonly (readonly [command: string, waits: readonly string[] | 
   ['branch a.vsi', []],
   ['delete a.vsi 4', ['file', 'file', 'file']],
   ['gc a.vsi', 'many'],
+  ['gc a.vsi --compact', 'many'],
   ['check a.vsi --repair', []],
   ['check bad.vsi --repair', ['file', 'file', 'file']],
   ['export a.vsi@1 out.raw', ['file', 'directory']],

@@ -22,7 +22,7 @@ export type Step =
       readonly keep: boolean;
       readonly stream: boolean;
     }
-  | { readonly kind: 'gc' | 'publish' | 'reopen' | 'diff' | 'check' };
+  | { readonly kind: 'gc' | 'compact' | 'publish' | 'reopen' | 'diff' | 'check' };
 
 const position = fc.nat({ max: 2 ** 30 });
 const length = fc.oneof(
@@ -55,6 +55,7 @@ export const steps: fc.Arbitrary<Step> = fc.oneof(
     weight: 5,
     arbitrary: fc.constantFrom<Step>(
       { kind: 'gc' },
+      { kind: 'compact' },
       { kind: 'publish' },
       { kind: 'publish' },
       { kind: 'reopen' },
@@ -220,6 +221,10 @@ export class ModelRun {
         this.keepPublished();
         break;
       }
+      case 'compact':
+        await this.image.gc({ compact: true });
+        this.keepPublished();
+        break;
       case 'publish':
         await this.image.publish();
         this.keepPublished();
@@ -362,9 +367,11 @@ export class ModelRun {
     this.image.close();
     this.image = new Image(Container.open(new MemoryStorage(this.disk)));
     await this.compareAll();
-    await this.image.gc();
-    await this.expectClean();
-    await this.compareAll();
+    for (const compact of [false, true]) {
+      await this.image.gc({ compact });
+      await this.expectClean();
+      await this.compareAll();
+    }
     this.image.close();
   }
 

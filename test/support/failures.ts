@@ -65,6 +65,7 @@ export const CHANGES: readonly Change[] = [
     },
   },
   { name: 'gc', run: (image) => image.gc() },
+  { name: 'gc with compaction', run: (image) => image.gc({ compact: true }) },
   ...(['known', 'unknown'] as const).map((length) => ({
     name: `import of ${length} length`,
     run: async (image: Image) => {
@@ -118,6 +119,7 @@ export async function largeHistory(): Promise<{ readonly disk: MemoryDisk; reado
     },
     { name: 'an import of many segments', run: (target) => target.importFrom(sourceOf(bytes), options(target)) },
     { name: 'gc of many segments', run: (target) => target.gc() },
+    { name: 'compaction of many segments', run: (target) => target.gc({ compact: true }) },
   ];
   return { disk, changes };
 }

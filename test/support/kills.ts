@@ -221,7 +221,7 @@ class Killer {
         return { name, argv: ['delete', 'disk.vsi', ...doomed.map(String)], after: { ...state, versions, tags } };
       }
       case 'gc':
-        return { name, argv: ['gc', 'disk.vsi'], after: state };
+        return { name, argv: ['gc', 'disk.vsi', ...(this.#random.below(2) === 0 ? ['--compact'] : [])], after: state };
       case 'tag': {
         const tag = `t${this.#random.below(20)}`;
         if (some === undefined) return undefined;

@@ -64,7 +64,7 @@ export async function randomStep(image: Image, random: SeededRandom): Promise<st
     return 'delete';
   }
   if (lot < 19) {
-    await image.gc();
+    await image.gc({ compact: random.below(2) === 0 });
     return 'gc';
   }
   if (lot < 21) return nameSomething(image, random, anyVersion());

@@ -128,7 +128,7 @@ export function commandWriter(options: CommandOptions): Promise<SoakReport> {
         await run(['tag', 'IMAGE', 'moving', 'HEAD', '--force', ...wait], []);
         return;
       case 2:
-        await run(['gc', 'IMAGE'], [LOCKED]);
+        await run(['gc', 'IMAGE', ...(random.below(2) === 0 ? ['--compact'] : [])], [LOCKED]);
         return;
       default:
         await run(['checkout', 'IMAGE', 'main', '--force', ...wait], []);

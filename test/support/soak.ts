@@ -219,7 +219,7 @@ export const LIBRARY_ACTORS = {
     }),
   collector: (options) =>
     loop(options, 'write', async (image, random) => {
-      await image.gc();
+      await image.gc({ compact: random.below(2) === 0 });
       await setTimeout(random.below(2));
     }),
   reader: (options) => loop(options, 'read', readerAction),
