@@ -139,7 +139,7 @@ export function run(options: BenchOptions): Promise<Report> {
     return {
       title: 'A series of states',
       notes: [
-        `Medians of ${rounds} rounds instead of more, because each takes minutes (casync: ${all.casync.rounds}). The tools take turns at every state, from cache, \`sync\` before each run.`,
+        `Rounds: ${rounds}, at most ${MOST_ROUNDS} because each takes minutes (casync: ${all.casync.rounds}). The tools take turns at every state, from cache, \`sync\` before each run.`,
         'Ours, restic and borg make durable what they store; casync does not.',
         'Default settings and caches of restic and borg, borg without encryption; repositories made before.',
       ],
