@@ -7,7 +7,7 @@ import type { FillJob, FillResult } from '../log/fill-job.ts';
 import { ChunkPlacer } from '../log/placer.ts';
 import { sealsOf } from '../log/seal.ts';
 import { type SegmentBuffer, segmentBuffer } from '../log/segment.ts';
-import { oneBehindTheOther } from '../log/writer.ts';
+import { oneBehindTheOther } from '../log/stored.ts';
 import type { ByteRange, SourceFile } from '../storage/transfer.ts';
 import type { WriteReport } from './api.ts';
 import type { Container } from './container.ts';

@@ -9,7 +9,6 @@ import {
   type LogRange,
   lostSegment,
   placeChunks,
-  presentCount,
   type SegmentEntry,
   segmentBlocksOf,
 } from '../format/chunk-table.ts';
@@ -18,9 +17,10 @@ import { numberKey } from '../format/record-page.ts';
 import { putRecord, type RecordTree, removeRecord } from '../map/records.ts';
 import type { Space } from '../space/space.ts';
 import type { Storage } from '../storage/storage.ts';
-import { type Seal, type SealedChunk, sealsOf } from './seal.ts';
+import { type SealedChunk, sealsOf } from './seal.ts';
 import { type RawChunk, runSealJob, type SealJob, type SealResult } from './seal-job.ts';
 import { OpenSegment, type SegmentBuffer, segmentBuffer, withHead } from './segment.ts';
+import { heldBlocksOf, oneBehindTheOther, storedBytesOf } from './stored.ts';
 import type { Segment, SegmentTables } from './tables.ts';
 
 /** What the header keeps of the log. */
@@ -378,26 +378,4 @@ export class LogWriter {
     removeRecord(index, numberKey(segment.firstLog));
     if (segment.firstLog >= this.youngMarkBlock) this.deadTotal = Math.max(0, this.deadTotal - heldBlocksOf(table));
   }
-}
-
-/** Chunks with places from 0 on. */
-export function oneBehindTheOther(
-  seals: readonly (Seal | undefined)[],
-  raw: readonly Pick<RawChunk, 'blockCount' | 'present'>[],
-): (Chunk | undefined)[] {
-  let end = 0;
-  return seals.map((seal, index): Chunk | undefined => {
-    if (seal === undefined) return undefined;
-    const { blockCount, present } = raw[index] as RawChunk;
-    end += seal.storedBytes;
-    return { place: end - seal.storedBytes, blockCount, present, ...seal };
-  });
-}
-
-function storedBytesOf(table: Pick<ChunkTable, 'chunks'>): number {
-  return table.chunks.reduce((total, chunk) => total + (chunk?.storedBytes ?? 0), 0);
-}
-
-function heldBlocksOf(table: ChunkTable): number {
-  return table.chunks.reduce((total, chunk) => total + (chunk === undefined ? 0 : presentCount(chunk)), 0);
 }

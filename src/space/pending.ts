@@ -67,7 +67,8 @@ export class PendingSpace {
     });
     const joined = joinRanges(alike, ({ birth }) => birth);
     this.total += totalOf(joined);
-    this.put(joined, () => generation - 1);
+    // What no generation ever had waits for none that may be held.
+    this.put(joined, ({ birth }) => (birth === generation ? 0 : generation - 1));
   }
 
   /** Takes out what nobody needs when only the generations in `held` (ascending and apart) may still be read. */

@@ -203,6 +203,20 @@ describe('Space', () => {
     );
   });
 
+  it('does not keep what is made and given back in one transaction for a reader', () => {
+    const run = new SpaceRun();
+    run.readers.push(run.generation);
+    run.begin();
+    run.allocate(5000, 'lasting');
+    run.release(0);
+    run.finish();
+    for (let round = 0; round < 2; round++) {
+      run.begin();
+      run.finish();
+    }
+    expect(run.state.pendingBytes).toBeLessThan(5000);
+  });
+
   it('lowers the end when all is given back', () => {
     const run = new SpaceRun();
     const random = new SeededRandom(1);
