@@ -14,8 +14,11 @@ const here = import.meta.url as string | undefined;
 /** Builtins that few runs need are loaded by those. */
 const load = createRequire(here ?? __filename);
 
-/** Takes the answer; undefined: the thread could not do the job. */
-type Errand = (answer: unknown) => void;
+interface Errand {
+  readonly job: Job;
+  /** Takes the answer; undefined: no thread could do the job. */
+  readonly done: (answer: unknown) => void;
+}
 
 interface Thread {
   readonly worker: Worker;
@@ -30,6 +33,8 @@ interface Thread {
 export class Crew {
   readonly #maxThreads: number;
   readonly #threads: Thread[] = [];
+  readonly #waiting: Errand[] = [];
+  #isHelping = false;
   #isBroken = false;
 
   constructor(maxThreads: number) {
@@ -43,14 +48,30 @@ export class Crew {
 
   /** Errors: those of the job. */
   async run<J extends Job>(job: J): Promise<ResultOf<J>> {
-    const thread = this.#freeThread();
-    if (thread === undefined) return runJob(job);
     const answer = await new Promise((done) => {
-      // A thread without work must not keep the process from ending.
-      if (thread.errands.push(done) === 1) thread.worker.ref();
-      thread.worker.postMessage(job);
+      this.#waiting.push({ job, done });
+      this.#handOut();
     });
     return answer === undefined ? runJob(job) : (answer as ResultOf<J>);
+  }
+
+  #handOut(): void {
+    for (let errand = this.#waiting[0]; errand !== undefined; errand = this.#waiting[0]) {
+      const thread = this.#freeThread();
+      if (thread === undefined) break;
+      this.#waiting.shift();
+      // A thread without work must not keep the process from ending.
+      if (thread.errands.push(errand) === 1) thread.worker.ref();
+      thread.worker.postMessage(errand.job);
+    }
+    if (this.#waiting.length === 0 || this.#isHelping) return;
+    // One job at a time, so that answers are taken, and threads given the next jobs, in between.
+    this.#isHelping = true;
+    setImmediate(() => {
+      this.#isHelping = false;
+      this.#waiting.shift()?.done(undefined);
+      setImmediate(() => this.#handOut());
+    });
   }
 
   #freeThread(): Thread | undefined {
@@ -70,7 +91,8 @@ export class Crew {
     worker.on('message', (answer: unknown) => {
       const errand = thread.errands.shift();
       if (thread.errands.length === 0) worker.unref();
-      errand?.(answer);
+      errand?.done(answer);
+      this.#handOut();
     });
     // Both come when it fails; what happened to it shows again when its jobs are done here.
     worker.on('error', () => this.#giveUp(thread));
@@ -84,7 +106,8 @@ export class Crew {
     if (index < 0) return;
     this.#threads.splice(index, 1);
     this.#isBroken = true;
-    for (const errand of thread.errands.splice(0)) errand(undefined);
+    for (const errand of thread.errands.splice(0)) errand.done(undefined);
+    this.#handOut();
   }
 }
 
