@@ -1,4 +1,5 @@
 import { VsimgError } from '../errors.ts';
+import { CODEC } from '../format/chunk-table.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
 import { blake3 } from '../log/hash.ts';
 import type { ChunkPart } from '../log/reader.ts';
@@ -213,7 +214,10 @@ function planOverPart(container: Container, part: ChunkPart, plan: PartPlan): vo
   const { blockBytes, reader } = container;
   const { guestBlock, log, range, bytes, actions } = plan;
   try {
-    if (isSameChunk(part, bytes.subarray(range.from * blockBytes, range.to * blockBytes), blockBytes)) {
+    const fresh = bytes.subarray(range.from * blockBytes, range.to * blockBytes);
+    if (reader.isStoredAs(part, fresh)) {
+      actions.fill(KEEP, range.from, range.to);
+    } else if (isSameChunk(part, fresh, blockBytes)) {
       // The hash tells what was stored, not whether it is still there.
       reader.verify(part.chunk);
       actions.fill(KEEP, range.from, range.to);
@@ -236,7 +240,13 @@ function planOverPart(container: Container, part: ChunkPart, plan: PartPlan): vo
 }
 
 function isSameChunk(part: ChunkPart, bytes: Uint8Array, blockBytes: number): boolean {
-  if (part.first !== 0 || part.count !== part.chunk.blockCount || part.chunk.present !== undefined) return false;
+  if (
+    part.chunk.codec === CODEC.raw ||
+    part.first !== 0 ||
+    part.count !== part.chunk.blockCount ||
+    part.chunk.present !== undefined
+  )
+    return false;
   // One block is read and compared faster than it is hashed.
   if (bytes.length === blockBytes && part.chunk.checksums.length === 1) return false;
   return Buffer.compare(blake3(bytes), part.chunk.hash) === 0;

@@ -170,6 +170,19 @@ export class LogReader {
     return raw;
   }
 
+  /**
+   * True if uncompressed blocks are stored as exactly these bytes, which says more than their checksums would. False for all
+   * that is compressed or can not be read.
+   */
+  isStoredAs({ chunk, first, count }: ChunkPart, bytes: Uint8Array): boolean {
+    if (chunk.codec !== CODEC.raw) return false;
+    this.scratch ??= new Uint8Array(CHUNK_BYTES);
+    const { blockBytes } = this;
+    const stored = this.scratch.subarray(0, count * blockBytes);
+    const place = chunk.place + presentBefore(chunk, first) * blockBytes;
+    return this.storage.read(stored, place) === stored.length && Buffer.compare(stored, bytes) === 0;
+  }
+
   /** Reads a chunk and compares it with its checksums. Errors: 'corrupt'. */
   verify(chunk: Chunk): void {
     this.scratch ??= new Uint8Array(CHUNK_BYTES);

@@ -25,8 +25,12 @@ const COMPRESSION_LEVEL = 100;
 /** Releases before this one are rare, and some of them compress wrongly (1.3.x) or not at these levels. */
 const MIN_LIBRARY_VERSION = 10_400;
 
+/** What loading libzstd costs is won back after so many chunks. */
+const FEW = 16;
+
 let fast: Zstd | undefined;
 let small: Zstd | undefined;
+let fewLeft = FEW;
 
 /**
  * 'many': for many chunks one behind the other. 'few': whatever is ready first. All of them are the same library underneath
@@ -34,7 +38,7 @@ let small: Zstd | undefined;
  */
 export function zstd(amount: 'few' | 'many'): Zstd {
   if (fast !== undefined) return fast;
-  if (amount === 'many') {
+  if (amount === 'many' || --fewLeft < 0) {
     fast = libraryZstd() ?? small ?? anyZstd();
     return fast;
   }
