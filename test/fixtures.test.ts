@@ -38,7 +38,7 @@ async function outcome(action: () => unknown): Promise<string> {
   }
 }
 
-it('there are fixtures', () => expect(formats).toContain('v0'));
+it('there are fixtures', () => expect(formats).toContain('v1'));
 
 describe.each(formats)('fixtures of format %s', (format) => {
   it.each(stored<GoldenDescription>(format, 'golden'))('$name reads as it must', async ({ bytes, description }) => {

@@ -17,8 +17,8 @@ export const RECORDS_OFFSET = SLOT_B_OFFSET + SLOT_BYTES;
 /** Byte 0x89 catches 7-bit transfers, CR LF and LF catch newline conversion, 0x1a stops `type`. */
 export const MAGIC = Uint8Array.of(0x89, 0x56, 0x53, 0x49, 0x0d, 0x0a, 0x1a, 0x0a);
 
-/** 0 until the format is frozen as version 1. */
-export const FORMAT_VERSION = 0;
+/** Frozen: what changes the meaning of a byte needs a feature flag, or another version beside this one. */
+export const FORMAT_VERSION = 1;
 
 /** Containers end below this; the locks lie above it, at positions that are exact as numbers. */
 export const MAX_CONTAINER_BYTES = 2 ** 51;

@@ -13,7 +13,7 @@ import { MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
 import { FOREIGN_HEADER, FOREIGN_RECORD } from '../support/fixtures.ts';
 import { commit, expectBytes, expectClean, noise, openDisk, sourceOf } from '../support/image.ts';
 
-const FIXTURE = fileURLToPath(new URL('../../fixtures/v0/golden/foreign-fields.vsi', import.meta.url));
+const FIXTURE = fileURLToPath(new URL('../../fixtures/v1/golden/foreign-fields.vsi', import.meta.url));
 
 const newDisk = (): MemoryDisk => MemoryDisk.from(readFileSync(FIXTURE));
 

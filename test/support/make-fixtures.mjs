@@ -1,5 +1,8 @@
-/** Writes the containers in fixtures/v0/ anew, with what they must read as beside them. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+/**
+ * Writes containers into the folder of the newest format in fixtures/, with what they must read as beside them. Those that
+ * are there stay as they are: a released fixture never changes.
+ */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bundle } from './bundle.mjs';
@@ -12,10 +15,10 @@ for (const [folder, fixtures] of [
   ['golden', await goldenFixtures()],
   ['damaged', await damagedFixtures()],
 ]) {
-  const directory = join(root, 'fixtures/v0', folder);
-  rmSync(directory, { recursive: true, force: true });
+  const directory = join(root, 'fixtures/v1', folder);
   mkdirSync(directory, { recursive: true });
   for (const { name, bytes, description } of fixtures) {
+    if (existsSync(join(directory, `${name}.vsi`))) continue;
     writeFileSync(join(directory, `${name}.vsi`), bytes);
     writeFileSync(join(directory, `${name}.json`), `${JSON.stringify(description, undefined, 2)}\n`);
   }
