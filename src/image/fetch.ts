@@ -3,8 +3,9 @@ import { EXTENT_KIND } from '../format/extent-page.ts';
 import { sharedCrew } from '../log/crew.ts';
 import type { FetchJob } from '../log/fetch-job.ts';
 import { Loads } from '../log/loads.ts';
+import type { Run } from '../map/extent-map.ts';
 import type { Descriptor } from '../storage/descriptor.ts';
-import type { DataTarget, Piece } from '../storage/transfer.ts';
+import type { ByteRange, DataTarget, Piece } from '../storage/transfer.ts';
 import type { Container } from './container.ts';
 import { checkRange, type View, viewPieces } from './view.ts';
 
@@ -34,12 +35,7 @@ interface Window {
 /** 'guest': data goes to its place in the disk; 'memory': one part behind the other. */
 type Layout = 'guest' | 'memory';
 
-function* windows(
-  container: Container,
-  view: View,
-  range: { start: number; end: number },
-  layout: Layout,
-): Generator<Window> {
+function* windows(container: Container, view: View, ranges: Iterable<ByteRange>, layout: Layout): Generator<Window> {
   const { blockBytes } = container;
   let parts: Part[] = [];
   let loads = new Loads(blockBytes);
@@ -49,10 +45,11 @@ function* windows(
     [parts, loads, dataBytes] = [[], new Loads(blockBytes), 0];
     return window;
   };
-  for (const run of view.map.runs(Math.floor(range.start / blockBytes), Math.ceil(range.end / blockBytes))) {
+  for (const run of runsOf(view, ranges, blockBytes)) {
     const runEnd = run.start + run.length;
     if (run.log === undefined && run.kind !== EXTENT_KIND.lost) {
       parts.push({ kind: 'hole', start: run.start * blockBytes, end: runEnd * blockBytes });
+      if (parts.length >= MAX_WINDOW_PARTS) yield cut();
       continue;
     }
     for (let block = run.start; block < runEnd; ) {
@@ -78,6 +75,11 @@ function* windows(
     }
   }
   if (parts.length > 0) yield cut();
+}
+
+function* runsOf(view: View, ranges: Iterable<ByteRange>, blockBytes: number): Generator<Run> {
+  for (const { start, end } of ranges)
+    yield* view.map.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes));
 }
 
 /** False for blocks that are not, or not readable, in the container. */
@@ -141,7 +143,7 @@ export async function* fetchPieces(
   checkRange(range.start, range.end, view.sizeBytes);
   const spares: Uint8Array[] = [];
   const start = function* () {
-    for (const window of windows(container, view, range, 'memory')) {
+    for (const window of windows(container, view, [range], 'memory')) {
       const memory = spares.pop() ?? new Uint8Array(new SharedArrayBuffer(WINDOW_BYTES));
       const done =
         window.loads === undefined
@@ -171,17 +173,25 @@ export async function* fetchPieces(
   }
 }
 
+interface Fetching {
+  readonly descriptor: Descriptor;
+  readonly view: View;
+  readonly target: DirectTarget;
+  /** Ascending and apart; they begin with a block, and end with one or with the disk. */
+  readonly ranges: Iterable<ByteRange>;
+}
+
 /**
- * Hands a whole state to a target that is a file: other threads read, verify, decode and write. `onDone` is told of what is
- * there, in order.
+ * Hands parts of a state to a target that is a file: other threads read, verify, decode and write. `onDone` is told of what
+ * is there, in order.
  */
 export async function fetchInto(
   container: Container,
-  { descriptor, view, target }: { readonly descriptor: Descriptor; readonly view: View; readonly target: DirectTarget },
+  { descriptor, view, target, ranges }: Fetching,
   onDone: (end: number, dataBytes: number) => void,
 ): Promise<void> {
   const start = async function* () {
-    for (const window of windows(container, view, { start: 0, end: view.sizeBytes }, 'guest')) {
+    for (const window of windows(container, view, ranges, 'guest')) {
       const { loads } = window;
       let file: Descriptor | undefined;
       for (const { kind, start, end } of window.parts) {

@@ -196,7 +196,8 @@ export async function exportView(
   let dataBytes = 0;
   try {
     if (onUnreadable === undefined && descriptor !== undefined && isDirect(target)) {
-      await fetchInto(container, { descriptor, view, target }, (end, more) => {
+      const ranges = [{ start: 0, end: sizeBytes }];
+      await fetchInto(container, { descriptor, view, target, ranges }, (end, more) => {
         dataBytes += more;
         onProgress?.(end, sizeBytes);
       });
@@ -215,7 +216,7 @@ export async function exportView(
   return { sizeBytes, dataBytes };
 }
 
-function isDirect(target: DataTarget): target is DirectTarget {
+export function isDirect(target: DataTarget): target is DirectTarget {
   return target.direct !== undefined;
 }
 
@@ -232,7 +233,7 @@ export function bulkPieces(
 }
 
 /** Hands pieces to `target`; returns how many bytes of them are data. */
-async function pour(
+export async function pour(
   pieces: Iterable<Piece> | AsyncIterable<Piece>,
   target: DataTarget,
   onDone: (end: number) => void,

@@ -107,7 +107,8 @@ export function* viewPieces(container: Container, view: View, start: number, end
   checkRange(start, end, view.sizeBytes);
   if (start === end) return;
   const { blockBytes } = container;
-  const buffer = new Uint8Array(PIECE_BYTES);
+  const [firstBlock, endBlock] = [Math.floor(start / blockBytes), Math.ceil(end / blockBytes)];
+  const buffer = new Uint8Array(Math.min(PIECE_BYTES, (endBlock - firstBlock) * blockBytes));
   let filled = 0;
   let from = 0;
   const cut = (): Piece => {
@@ -115,7 +116,7 @@ export function* viewPieces(container: Container, view: View, start: number, end
     const last = Math.min(end, from + filled);
     return { kind: 'data', start: first, bytes: buffer.subarray(first - from, last - from) };
   };
-  for (const run of view.map.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes))) {
+  for (const run of view.map.runs(firstBlock, endBlock)) {
     if (run.log === undefined && run.kind !== EXTENT_KIND.lost) {
       if (filled > 0) yield cut();
       filled = 0;
