@@ -7,7 +7,7 @@ import type { Run } from '../map/extent-map.ts';
 import type { Descriptor } from '../storage/descriptor.ts';
 import type { ByteRange, DataTarget, Piece } from '../storage/transfer.ts';
 import type { Container } from './container.ts';
-import { checkRange, type View, viewPieces } from './view.ts';
+import { checkRange, type View, viewPieces, viewRuns } from './view.ts';
 
 /** Data of one job: few enough that several fit into memory, many enough that a message is nothing to it. */
 const WINDOW_BYTES = 1024 * 1024;
@@ -35,7 +35,7 @@ interface Window {
 /** 'guest': data goes to its place in the disk; 'memory': one part behind the other. */
 type Layout = 'guest' | 'memory';
 
-function* windows(container: Container, view: View, ranges: Iterable<ByteRange>, layout: Layout): Generator<Window> {
+function* windows(container: Container, view: View, runs: Iterable<Run>, layout: Layout): Generator<Window> {
   const { blockBytes } = container;
   let parts: Part[] = [];
   let loads = new Loads(blockBytes);
@@ -45,7 +45,7 @@ function* windows(container: Container, view: View, ranges: Iterable<ByteRange>,
     [parts, loads, dataBytes] = [[], new Loads(blockBytes), 0];
     return window;
   };
-  for (const run of runsOf(view, ranges, blockBytes)) {
+  for (const run of runs) {
     const runEnd = run.start + run.length;
     if (run.log === undefined && run.kind !== EXTENT_KIND.lost) {
       parts.push({ kind: 'hole', start: run.start * blockBytes, end: runEnd * blockBytes });
@@ -56,7 +56,7 @@ function* windows(container: Container, view: View, ranges: Iterable<ByteRange>,
       const room = Math.max(1, (WINDOW_BYTES - dataBytes) / blockBytes);
       const count = Math.min(runEnd - block, room);
       const part: Part = { kind: 'data', start: block * blockBytes, end: (block + count) * blockBytes };
-      const log = run.log === undefined ? undefined : run.log + block - run.start;
+      const log = run.log === undefined || run.kind === EXTENT_KIND.lost ? undefined : run.log + block - run.start;
       const isPlanned =
         part.end <= view.sizeBytes &&
         log !== undefined &&
@@ -75,11 +75,6 @@ function* windows(container: Container, view: View, ranges: Iterable<ByteRange>,
     }
   }
   if (parts.length > 0) yield cut();
-}
-
-function* runsOf(view: View, ranges: Iterable<ByteRange>, blockBytes: number): Generator<Run> {
-  for (const { start, end } of ranges)
-    yield* view.map.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes));
 }
 
 /** False for blocks that are not, or not readable, in the container. */
@@ -103,15 +98,21 @@ function isAdded(
   }
 }
 
-/** Windows whose jobs are under way, in order. */
-async function* fetched<T>(started: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
+/** Windows whose jobs are under way, in order. When it is left early, no job goes on writing to what is closed then. */
+async function* fetched<T extends { readonly done: Promise<boolean> }>(
+  started: Iterable<T> | AsyncIterable<T>,
+): AsyncGenerator<T> {
   const under: T[] = [];
   const { depth } = sharedCrew();
-  for await (const item of started) {
-    under.push(item);
-    if (under.length > depth) yield under.shift() as T;
+  try {
+    for await (const item of started) {
+      under.push(item);
+      if (under.length > depth) yield under.shift() as T;
+    }
+    for (let item = under.shift(); item !== undefined; item = under.shift()) yield item;
+  } finally {
+    await Promise.all(under.map(({ done }) => done));
   }
-  yield* under;
 }
 
 function startJob(
@@ -138,12 +139,12 @@ export async function* fetchPieces(
   container: Container,
   descriptor: Descriptor,
   view: View,
-  range: { readonly start: number; readonly end: number },
+  range: ByteRange,
 ): AsyncGenerator<Piece> {
   checkRange(range.start, range.end, view.sizeBytes);
   const spares: Uint8Array[] = [];
   const start = function* () {
-    for (const window of windows(container, view, [range], 'memory')) {
+    for (const window of windows(container, view, viewRuns(container, view, range), 'memory')) {
       const memory = spares.pop() ?? new Uint8Array(new SharedArrayBuffer(WINDOW_BYTES));
       const done =
         window.loads === undefined
@@ -177,8 +178,8 @@ interface Fetching {
   readonly descriptor: Descriptor;
   readonly view: View;
   readonly target: DirectTarget;
-  /** Ascending and apart; they begin with a block, and end with one or with the disk. */
-  readonly ranges: Iterable<ByteRange>;
+  /** Of the view, ascending and apart. */
+  readonly runs: Iterable<Run>;
 }
 
 /**
@@ -187,11 +188,11 @@ interface Fetching {
  */
 export async function fetchInto(
   container: Container,
-  { descriptor, view, target, ranges }: Fetching,
+  { descriptor, view, target, runs }: Fetching,
   onDone: (end: number, dataBytes: number) => void,
 ): Promise<void> {
   const start = async function* () {
-    for (const window of windows(container, view, ranges, 'guest')) {
+    for (const window of windows(container, view, runs, 'guest')) {
       const { loads } = window;
       let file: Descriptor | undefined;
       for (const { kind, start, end } of window.parts) {

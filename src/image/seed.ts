@@ -1,13 +1,14 @@
-import { compareMaps } from '../map/compare.ts';
-import type { ByteRange, DataTarget, Piece } from '../storage/transfer.ts';
+import { changedRuns } from '../map/compare.ts';
+import type { Run } from '../map/extent-map.ts';
+import type { DataTarget } from '../storage/transfer.ts';
 import type { OnProgress } from './api.ts';
 import type { Container } from './container.ts';
 import { fetchInto, LEAST_FETCHED_BYTES } from './fetch.ts';
 import { isDirect, pour } from './transfer.ts';
-import { type View, viewPieces } from './view.ts';
+import { runPieces, type View } from './view.ts';
 
-/** Ranges that are looked at to see whether threads pay; more of them are little data each, but much work. */
-const MAX_WEIGHED_RANGES = 16_384;
+/** Runs that are looked at to see whether threads pay; more of them are little data each, but much work. */
+const MAX_WEIGHED_RUNS = 16_384;
 
 export interface SeedOptions {
   readonly onProgress?: OnProgress;
@@ -40,20 +41,21 @@ export async function exportChanges(
   let dataBytes = 0;
   let rewrittenBytes = 0;
   try {
-    const { ranges, weight } = weigh(container, view, changedRanges({ seed, view }, container.blockBytes));
-    const counted = function* (): Generator<ByteRange> {
-      for (const range of ranges) {
-        rewrittenBytes += range.end - range.start;
-        yield range;
+    const { runs, weight } = weigh(container, runsToWrite({ seed, view }, container.blockBytes));
+    const counted = function* (): Generator<Run> {
+      for (const run of runs) {
+        const start = run.start * container.blockBytes;
+        rewrittenBytes += Math.min(run.length * container.blockBytes, sizeBytes - start);
+        yield run;
       }
     };
     if (weight === 'much' && descriptor !== undefined && isDirect(target)) {
-      await fetchInto(container, { descriptor, view, target, ranges: counted() }, (end, more) => {
+      await fetchInto(container, { descriptor, view, target, runs: counted() }, (end, more) => {
         dataBytes += more;
         onProgress?.(end, sizeBytes);
       });
     } else {
-      const pieces = piecesOf(container, view, counted());
+      const pieces = runPieces(container, counted(), { start: 0, end: sizeBytes });
       dataBytes = await pour(pieces, target, (end) => onProgress?.(end, sizeBytes));
     }
     await target.finish(sizeBytes);
@@ -64,60 +66,31 @@ export async function exportChanges(
   return { sizeBytes, rewrittenBytes, dataBytes };
 }
 
-/** Where `view` may hold other bytes than `seed`: whole blocks, or up to its end; ascending and apart. */
-function* changedRanges({ seed, view }: States, blockBytes: number): Generator<ByteRange> {
+/** Runs of `view` where it may hold other bytes than `seed`; ascending and apart. */
+function* runsToWrite({ seed, view }: States, blockBytes: number): Generator<Run> {
   const endBlock = Math.ceil(view.sizeBytes / blockBytes);
   // The block in which the seed ends is taken whole: what follows its end is nowhere written down.
   const grownFrom = view.sizeBytes > seed.sizeBytes ? Math.floor(seed.sizeBytes / blockBytes) : endBlock;
-  const inBytes = (start: number, end: number): ByteRange => ({
-    start: start * blockBytes,
-    end: Math.min(end * blockBytes, view.sizeBytes),
-  });
-  let held: { start: number; end: number } | undefined;
-  for (const { start, end } of compareMaps(seed.map, view.map)) {
-    if (start >= grownFrom) break;
-    const cutEnd = Math.min(end, grownFrom);
-    if (held?.end === start) {
-      held.end = cutEnd;
-      continue;
-    }
-    if (held !== undefined) yield inBytes(held.start, held.end);
-    held = { start, end: cutEnd };
+  for (const run of changedRuns(seed.map, view.map)) {
+    if (run.start >= grownFrom) break;
+    yield { ...run, length: Math.min(run.length, grownFrom - run.start) };
   }
-  if (grownFrom < endBlock && held?.end === grownFrom) {
-    held.end = endBlock;
-  } else if (grownFrom < endBlock) {
-    if (held !== undefined) yield inBytes(held.start, held.end);
-    held = { start: grownFrom, end: endBlock };
-  }
-  if (held !== undefined) yield inBytes(held.start, held.end);
+  yield* view.map.runs(grownFrom, endBlock);
 }
 
-/** The same ranges, and whether threads would be ready before what is in them is written. */
-function weigh(
-  { blockBytes }: Container,
-  view: View,
-  changes: Generator<ByteRange>,
-): { ranges: Iterable<ByteRange>; weight: 'little' | 'much' } {
-  const weighed: ByteRange[] = [];
+/** The same runs, and whether threads would be ready before what is in them is written. */
+function weigh({ blockBytes }: Container, changes: Generator<Run>): { runs: Iterable<Run>; weight: 'little' | 'much' } {
+  const weighed: Run[] = [];
   let dataBytes = 0;
   for (let next = changes.next(); next.done !== true; next = changes.next()) {
-    const { start, end } = next.value;
     weighed.push(next.value);
-    for (const { length } of view.map.extents(start / blockBytes, Math.ceil(end / blockBytes))) {
-      dataBytes += length * blockBytes;
-      if (dataBytes >= LEAST_FETCHED_BYTES) break;
-    }
-    if (dataBytes < LEAST_FETCHED_BYTES && weighed.length < MAX_WEIGHED_RANGES) continue;
-    const all = function* (): Generator<ByteRange> {
+    if (next.value.log !== undefined) dataBytes += next.value.length * blockBytes;
+    if (dataBytes < LEAST_FETCHED_BYTES && weighed.length < MAX_WEIGHED_RUNS) continue;
+    const all = function* (): Generator<Run> {
       yield* weighed;
       yield* changes;
     };
-    return { ranges: all(), weight: 'much' };
+    return { runs: all(), weight: 'much' };
   }
-  return { ranges: weighed, weight: 'little' };
-}
-
-function* piecesOf(container: Container, view: View, ranges: Iterable<ByteRange>): Generator<Piece> {
-  for (const { start, end } of ranges) yield* viewPieces(container, view, start, end);
+  return { runs: weighed, weight: 'little' };
 }

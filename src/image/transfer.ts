@@ -8,7 +8,7 @@ import { type DirectTarget, fetchInto, fetchPieces, LEAST_FETCHED_BYTES } from '
 import { Filler, WINDOW_BYTES } from './fill.ts';
 import { resizeWorking } from './resize.ts';
 import { salvagePieces } from './salvage.ts';
-import { type View, viewPieces } from './view.ts';
+import { type View, viewPieces, viewRuns } from './view.ts';
 import { addReports, NOTHING_WRITTEN, writeBytes, zeroBytes } from './write.ts';
 
 const TURN_BYTES = 1024 * 1024;
@@ -196,8 +196,8 @@ export async function exportView(
   let dataBytes = 0;
   try {
     if (onUnreadable === undefined && descriptor !== undefined && isDirect(target)) {
-      const ranges = [{ start: 0, end: sizeBytes }];
-      await fetchInto(container, { descriptor, view, target, ranges }, (end, more) => {
+      const runs = viewRuns(container, view, { start: 0, end: sizeBytes });
+      await fetchInto(container, { descriptor, view, target, runs }, (end, more) => {
         dataBytes += more;
         onProgress?.(end, sizeBytes);
       });

@@ -2,9 +2,12 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Container } from '../../src/image/container.ts';
 import { createImageFile, openImageFile } from '../../src/image/file.ts';
-import type { Image } from '../../src/image/image.ts';
+import { Image } from '../../src/image/image.ts';
+import { FileStorage } from '../../src/storage/file.ts';
 import { openSeedTarget } from '../../src/storage/seed-target.ts';
+import { openFileTarget } from '../../src/storage/target.ts';
 import type { DataTarget } from '../../src/storage/transfer.ts';
 import { commit, expectBytes, newImage, readAll } from '../support/image.ts';
 import { SeededRandom } from '../support/random.ts';
@@ -149,5 +152,32 @@ describe('Image.exportOver', () => {
     expect(dataBytes).toBe(rewrittenBytes - MiB);
     expect(marks.length).toBeGreaterThan(200);
     image.close();
+  });
+
+  it.each(['little', 'much'] as const)('gives an error for what was lost, among %s', async (amount) => {
+    const path = join(scratchDirectory(), 'a.vsi');
+    const sizeBytes = 16 * MiB;
+    await createImageFile(path, { sizeBytes, compression: { codec: 'none' } });
+    const image = await openImageFile(path, { mode: 'write', sync: 'off' });
+    // Log block 0 is there: an extent that says it is lost must not be taken for it.
+    await commit(image);
+    await image.write(0, Buffer.alloc(amount === 'much' ? 12 * MiB : MiB, 'a'));
+    image.close();
+    const storage = FileStorage.open(path, { mode: 'write' });
+    const container = Container.open(storage);
+    container.begin();
+    container.map.setLost(20, 30);
+    await container.publish();
+    const damaged = new Image(container);
+    const lost = 'bytes 81920 to 122880 of the disk were lost';
+    const memory = new MemoryTarget(new Uint8Array(sizeBytes), sizeBytes);
+    await expect(damaged.exportOver('1', null, memory)).rejects.toThrow(lost);
+    const raw = join(scratchDirectory(), 'raw');
+    await expect(damaged.exportTo(null, openFileTarget(raw))).rejects.toThrow(lost);
+    fs.writeFileSync(raw, '');
+    fs.truncateSync(raw, sizeBytes);
+    const target = openSeedTarget(raw, { seedBytes: sizeBytes, sizeBytes, sync: 'off' });
+    await expect(damaged.exportOver('1', null, target)).rejects.toMatchObject({ code: 'corrupt', guestOffset: 81920 });
+    damaged.close();
   });
 });
