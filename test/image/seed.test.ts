@@ -162,6 +162,7 @@ describe('Image.exportOver', () => {
     // Log block 0 is there: an extent that says it is lost must not be taken for it.
     await commit(image);
     await image.write(0, Buffer.alloc(amount === 'much' ? 12 * MiB : MiB, 'a'));
+    await image.publish();
     image.close();
     const storage = FileStorage.open(path, { mode: 'write' });
     const container = Container.open(storage);
