@@ -21,6 +21,7 @@ export type {
 } from './image/api.ts';
 export { createImageFile, type OpenFileOptions, openImageFile } from './image/file.ts';
 export { Image } from './image/image.ts';
+export { openSeedTarget, type SeedTargetOptions } from './storage/seed-target.ts';
 export { type FileSourceOptions, openFileSource, streamSource } from './storage/source.ts';
 export { type FileTargetOptions, openFileTarget, streamTarget } from './storage/target.ts';
 export type { DataSource, DataTarget, Piece } from './storage/transfer.ts';

@@ -1,4 +1,6 @@
 import { VsimgError } from '../errors.ts';
+import type { RefKind } from '../versions/refs.ts';
+import type { Ref } from './api.ts';
 import type { Container } from './container.ts';
 
 /** Errors: 'refused' for the version checked out and for one that a branch names. */
@@ -26,4 +28,17 @@ export function deleteVersions(container: Container, numbers: readonly number[])
     versions.remove(versions.need(number));
   }
   container.unreclaimed += numbers.length;
+}
+
+/** Errors: 'not-found', 'refused' for the branch that is checked out. */
+export function deletableRef({ refs, head }: Container, name: string, kind: RefKind): Ref {
+  const ref = refs.get(name);
+  if (ref?.kind !== kind) {
+    throw new VsimgError('not-found', `there is no ${kind} '${name}'`, {
+      hint: ref === undefined ? `'vsimg ${kind}' lists them` : `'${name}' is a ${ref.kind}`,
+    });
+  }
+  if (kind === 'branch' && head.branch === name)
+    throw new VsimgError('refused', `branch '${name}' is checked out`, { hint: 'check out another one first' });
+  return ref;
 }

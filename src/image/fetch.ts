@@ -3,10 +3,11 @@ import { EXTENT_KIND } from '../format/extent-page.ts';
 import { sharedCrew } from '../log/crew.ts';
 import type { FetchJob } from '../log/fetch-job.ts';
 import { Loads } from '../log/loads.ts';
+import type { Run } from '../map/extent-map.ts';
 import type { Descriptor } from '../storage/descriptor.ts';
-import type { DataTarget, Piece } from '../storage/transfer.ts';
+import type { ByteRange, DataTarget, Piece } from '../storage/transfer.ts';
 import type { Container } from './container.ts';
-import { checkRange, type View, viewPieces } from './view.ts';
+import { checkRange, type View, viewPieces, viewRuns } from './view.ts';
 
 /** Data of one job: few enough that several fit into memory, many enough that a message is nothing to it. */
 const WINDOW_BYTES = 1024 * 1024;
@@ -34,12 +35,7 @@ interface Window {
 /** 'guest': data goes to its place in the disk; 'memory': one part behind the other. */
 type Layout = 'guest' | 'memory';
 
-function* windows(
-  container: Container,
-  view: View,
-  range: { start: number; end: number },
-  layout: Layout,
-): Generator<Window> {
+function* windows(container: Container, view: View, runs: Iterable<Run>, layout: Layout): Generator<Window> {
   const { blockBytes } = container;
   let parts: Part[] = [];
   let loads = new Loads(blockBytes);
@@ -49,17 +45,18 @@ function* windows(
     [parts, loads, dataBytes] = [[], new Loads(blockBytes), 0];
     return window;
   };
-  for (const run of view.map.runs(Math.floor(range.start / blockBytes), Math.ceil(range.end / blockBytes))) {
+  for (const run of runs) {
     const runEnd = run.start + run.length;
     if (run.log === undefined && run.kind !== EXTENT_KIND.lost) {
       parts.push({ kind: 'hole', start: run.start * blockBytes, end: runEnd * blockBytes });
+      if (parts.length >= MAX_WINDOW_PARTS) yield cut();
       continue;
     }
     for (let block = run.start; block < runEnd; ) {
       const room = Math.max(1, (WINDOW_BYTES - dataBytes) / blockBytes);
       const count = Math.min(runEnd - block, room);
       const part: Part = { kind: 'data', start: block * blockBytes, end: (block + count) * blockBytes };
-      const log = run.log === undefined ? undefined : run.log + block - run.start;
+      const log = run.log === undefined || run.kind === EXTENT_KIND.lost ? undefined : run.log + block - run.start;
       const isPlanned =
         part.end <= view.sizeBytes &&
         log !== undefined &&
@@ -101,15 +98,21 @@ function isAdded(
   }
 }
 
-/** Windows whose jobs are under way, in order. */
-async function* fetched<T>(started: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
+/** Windows whose jobs are under way, in order. When it is left early, no job goes on writing to what is closed then. */
+async function* fetched<T extends { readonly done: Promise<boolean> }>(
+  started: Iterable<T> | AsyncIterable<T>,
+): AsyncGenerator<T> {
   const under: T[] = [];
   const { depth } = sharedCrew();
-  for await (const item of started) {
-    under.push(item);
-    if (under.length > depth) yield under.shift() as T;
+  try {
+    for await (const item of started) {
+      under.push(item);
+      if (under.length > depth) yield under.shift() as T;
+    }
+    for (let item = under.shift(); item !== undefined; item = under.shift()) yield item;
+  } finally {
+    await Promise.all(under.map(({ done }) => done));
   }
-  yield* under;
 }
 
 function startJob(
@@ -136,12 +139,12 @@ export async function* fetchPieces(
   container: Container,
   descriptor: Descriptor,
   view: View,
-  range: { readonly start: number; readonly end: number },
+  range: ByteRange,
 ): AsyncGenerator<Piece> {
   checkRange(range.start, range.end, view.sizeBytes);
   const spares: Uint8Array[] = [];
   const start = function* () {
-    for (const window of windows(container, view, range, 'memory')) {
+    for (const window of windows(container, view, viewRuns(container, view, range), 'memory')) {
       const memory = spares.pop() ?? new Uint8Array(new SharedArrayBuffer(WINDOW_BYTES));
       const done =
         window.loads === undefined
@@ -171,17 +174,25 @@ export async function* fetchPieces(
   }
 }
 
+interface Fetching {
+  readonly descriptor: Descriptor;
+  readonly view: View;
+  readonly target: DirectTarget;
+  /** Of the view, ascending and apart. */
+  readonly runs: Iterable<Run>;
+}
+
 /**
- * Hands a whole state to a target that is a file: other threads read, verify, decode and write. `onDone` is told of what is
- * there, in order.
+ * Hands parts of a state to a target that is a file: other threads read, verify, decode and write. `onDone` is told of what
+ * is there, in order.
  */
 export async function fetchInto(
   container: Container,
-  { descriptor, view, target }: { readonly descriptor: Descriptor; readonly view: View; readonly target: DirectTarget },
+  { descriptor, view, target, runs }: Fetching,
   onDone: (end: number, dataBytes: number) => void,
 ): Promise<void> {
   const start = async function* () {
-    for (const window of windows(container, view, { start: 0, end: view.sizeBytes }, 'guest')) {
+    for (const window of windows(container, view, runs, 'guest')) {
       const { loads } = window;
       let file: Descriptor | undefined;
       for (const { kind, start, end } of window.parts) {

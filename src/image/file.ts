@@ -1,5 +1,5 @@
 import { VsimgError } from '../errors.ts';
-import { READER_LOCKS_OFFSET, WRITER_LOCK_OFFSET } from '../format/layout.ts';
+import { MAGIC, READER_LOCKS_OFFSET, WRITER_LOCK_OFFSET } from '../format/layout.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { LockHolder } from '../storage/lock-holder.ts';
 import { NewFile } from '../storage/new-file.ts';
@@ -90,6 +90,21 @@ export async function createImageFile<T>(
   } finally {
     guard?.close();
   }
+}
+
+/** For a file that is to be written in place. Errors: 'refused' for a container, and all of `FileStorage.open`. */
+export function refuseContainer(path: string): void {
+  const storage = FileStorage.open(path, { mode: 'read', locking: 'off' });
+  try {
+    const start = new Uint8Array(MAGIC.length);
+    if (storage.read(start, 0) < start.length || Buffer.compare(start, MAGIC) !== 0) return;
+  } finally {
+    storage.close();
+  }
+  throw new VsimgError('refused', `'${path}' is an image of versions, which raw data would destroy`, {
+    path,
+    hint: 'name a raw file or a device',
+  });
 }
 
 /** A container that is replaced must not have a writer at work. */

@@ -21,7 +21,7 @@ import { type CheckOptions, checkContainer } from './check.ts';
 import { checkOut, planCheckout, refuseDirty } from './checkout.ts';
 import { checkCommit, commitWorking, workingView } from './commit.ts';
 import type { Container } from './container.ts';
-import { checkDeletion, deleteVersions } from './delete.ts';
+import { checkDeletion, deletableRef, deleteVersions } from './delete.ts';
 import { describeHead, describeImage, describeVersion } from './describe.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
@@ -29,6 +29,7 @@ import { type LookSource, Looks } from './looks.ts';
 import { Queue } from './queue.ts';
 import { repairContainer } from './repair.ts';
 import { salvagePieces } from './salvage.ts';
+import { exportChanges, type SeedOptions, type SeedReport } from './seed.ts';
 import {
   bulkPieces,
   checkImport,
@@ -311,7 +312,7 @@ export class Image {
   /** The same for several, all or none. */
   deleteRefs(names: readonly string[], kind: RefKind): Promise<Ref[]> {
     return this.changes.run(async () => {
-      const doomed = [...new Set(names)].map((name) => this.deletableRef(name, kind));
+      const doomed = [...new Set(names)].map((name) => deletableRef(this.container, name, kind));
       const { refs } = this.container;
       await this.change(() => {
         this.container.begin();
@@ -320,19 +321,6 @@ export class Image {
       });
       return doomed;
     });
-  }
-
-  private deletableRef(name: string, kind: RefKind): Ref {
-    const { refs, head } = this.container;
-    const ref = refs.get(name);
-    if (ref?.kind !== kind) {
-      throw new VsimgError('not-found', `there is no ${kind} '${name}'`, {
-        hint: ref === undefined ? `'vsimg ${kind}' lists them` : `'${name}' is a ${ref.kind}`,
-      });
-    }
-    if (kind === 'branch' && head.branch === name)
-      throw new VsimgError('refused', `branch '${name}' is checked out`, { hint: 'check out another one first' });
-    return ref;
   }
 
   /** Removes versions; their tags go with them. Errors: 'refused' for the version checked out and for one that a branch names. */
@@ -395,5 +383,13 @@ export class Image {
 
   exportTo(rev: string | null, target: DataTarget, options: ExportOptions = {}): Promise<ExportReport> {
     return this.whileHeld(() => exportView(this.container, this.view(rev), target, options), 'required');
+  }
+
+  /** The same for a target that holds what `seed` holds and keeps it, as `openSeedTarget` does: it is given what differs. */
+  exportOver(seed: string, rev: string | null, target: DataTarget, options: SeedOptions = {}): Promise<SeedReport> {
+    return this.whileHeld(async () => {
+      const states = { seed: this.view(seed), view: this.view(rev) };
+      return exportChanges(this.container, states, target, options);
+    }, 'required');
   }
 }

@@ -8,7 +8,7 @@ import { type DirectTarget, fetchInto, fetchPieces, LEAST_FETCHED_BYTES } from '
 import { Filler, WINDOW_BYTES } from './fill.ts';
 import { resizeWorking } from './resize.ts';
 import { salvagePieces } from './salvage.ts';
-import { type View, viewPieces } from './view.ts';
+import { type View, viewPieces, viewRuns } from './view.ts';
 import { addReports, NOTHING_WRITTEN, writeBytes, zeroBytes } from './write.ts';
 
 const TURN_BYTES = 1024 * 1024;
@@ -196,7 +196,8 @@ export async function exportView(
   let dataBytes = 0;
   try {
     if (onUnreadable === undefined && descriptor !== undefined && isDirect(target)) {
-      await fetchInto(container, { descriptor, view, target }, (end, more) => {
+      const runs = viewRuns(container, view, { start: 0, end: sizeBytes });
+      await fetchInto(container, { descriptor, view, target, runs }, (end, more) => {
         dataBytes += more;
         onProgress?.(end, sizeBytes);
       });
@@ -215,7 +216,7 @@ export async function exportView(
   return { sizeBytes, dataBytes };
 }
 
-function isDirect(target: DataTarget): target is DirectTarget {
+export function isDirect(target: DataTarget): target is DirectTarget {
   return target.direct !== undefined;
 }
 
@@ -232,7 +233,7 @@ export function bulkPieces(
 }
 
 /** Hands pieces to `target`; returns how many bytes of them are data. */
-async function pour(
+export async function pour(
   pieces: Iterable<Piece> | AsyncIterable<Piece>,
   target: DataTarget,
   onDone: (end: number) => void,

@@ -1,7 +1,7 @@
 import { unlessCorrupt, VsimgError } from '../errors.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
 import type { ExtentMap, Run } from '../map/extent-map.ts';
-import type { Piece } from '../storage/transfer.ts';
+import type { ByteRange, Piece } from '../storage/transfer.ts';
 import type { Container } from './container.ts';
 
 /** One state of the disk: a version or the working state. */
@@ -102,12 +102,22 @@ function unreadable(container: Container, { log, guestBlock, blockCount }: LogRu
   );
 }
 
+/** Every block that `[start, end)` touches, in order. */
+export function viewRuns({ blockBytes }: Container, { map }: View, { start, end }: ByteRange): Iterable<Run> {
+  return map.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes));
+}
+
 /** Data and holes of `[start, end)` in order; data in pieces of at most 1 MiB that are valid until the next is asked for. */
 export function* viewPieces(container: Container, view: View, start: number, end: number): Generator<Piece> {
   checkRange(start, end, view.sizeBytes);
-  if (start === end) return;
+  if (start < end) yield* runPieces(container, viewRuns(container, view, { start, end }), { start, end });
+}
+
+/** The same of runs, which are ascending, apart, and cut to `[start, end)`. */
+export function* runPieces(container: Container, runs: Iterable<Run>, { start, end }: ByteRange): Generator<Piece> {
   const { blockBytes } = container;
-  const buffer = new Uint8Array(PIECE_BYTES);
+  const blockCount = Math.ceil(end / blockBytes) - Math.floor(start / blockBytes);
+  const buffer = new Uint8Array(Math.min(PIECE_BYTES, blockCount * blockBytes));
   let filled = 0;
   let from = 0;
   const cut = (): Piece => {
@@ -115,7 +125,11 @@ export function* viewPieces(container: Container, view: View, start: number, end
     const last = Math.min(end, from + filled);
     return { kind: 'data', start: first, bytes: buffer.subarray(first - from, last - from) };
   };
-  for (const run of view.map.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes))) {
+  for (const run of runs) {
+    if (filled > 0 && run.start * blockBytes !== from + filled) {
+      yield cut();
+      filled = 0;
+    }
     if (run.log === undefined && run.kind !== EXTENT_KIND.lost) {
       if (filled > 0) yield cut();
       filled = 0;

@@ -10,7 +10,7 @@ import {
   extentStart,
 } from '../format/extent-page.ts';
 import type { PageRef } from '../format/page.ts';
-import type { ExtentMap } from './extent-map.ts';
+import type { ExtentMap, Run } from './extent-map.ts';
 import { type Child, isLeaf, isStored, type TreeNode } from './node.ts';
 import type { PersistentTree } from './tree.ts';
 
@@ -112,6 +112,39 @@ function extentItem(leaf: Extents, index: number): Item {
 
 /** Where two maps differ, ascending. Pages that both hold are passed over unread, so the cost follows the difference. */
 export function* compareMaps(a: ExtentMap, b: ExtentMap): Generator<MapDifference> {
+  for (const { start, end, before, after } of mapChanges(a, b))
+    yield { start, end, a: before !== undefined, b: after !== undefined };
+}
+
+/** The same as runs of `b`, as long as they can be. */
+export function* changedRuns(a: ExtentMap, b: ExtentMap): Generator<Run> {
+  let held: Run | undefined;
+  for (const { start, end, after } of mapChanges(a, b)) {
+    const run = { start, length: end - start, log: after?.log, kind: after?.kind ?? EXTENT_KIND.data };
+    if (held !== undefined && isContinued(held, run)) {
+      held = { ...held, length: held.length + run.length };
+      continue;
+    }
+    if (held !== undefined) yield held;
+    held = run;
+  }
+  if (held !== undefined) yield held;
+}
+
+function isContinued(held: Run, next: Run): boolean {
+  if (held.start + held.length !== next.start || held.kind !== next.kind) return false;
+  return held.log === undefined ? next.log === undefined : next.log === held.log + held.length;
+}
+
+/** Blocks `[start, end)`, and what maps them from there on. */
+interface MapChange {
+  readonly start: number;
+  readonly end: number;
+  readonly before: Extent | undefined;
+  readonly after: Extent | undefined;
+}
+
+function* mapChanges(a: ExtentMap, b: ExtentMap): Generator<MapChange> {
   if (isSameInline(a.tree, b.tree)) return;
   const left = new MapCursor(a);
   const right = new MapCursor(b);
@@ -151,7 +184,7 @@ export function* compareMaps(a: ExtentMap, b: ExtentMap): Generator<MapDifferenc
     );
     if (here !== undefined) left.consume(end);
     if (there !== undefined) right.consume(end);
-    if (!isSameExtent(here, there)) yield { start, end, a: here !== undefined, b: there !== undefined };
+    if (!isSameExtent(here, there)) yield { start, end, before: here, after: there };
   }
 }
 

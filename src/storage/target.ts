@@ -1,15 +1,14 @@
 import fs from 'node:fs';
-import { platform } from 'node:process';
 import type { Writable } from 'node:stream';
 import { VsimgError } from '../errors.ts';
 import { closeQuietly, type Descriptor, syncData, writeAt } from './descriptor.ts';
-import { deviceSizeBytes } from './device-size.ts';
-import { nativeFs } from './native-fs.ts';
+import { type OpenDevice, openDevice } from './device.ts';
 import { NewFile } from './new-file.ts';
 import { systemCode, systemError } from './system-error.ts';
 import type { DataTarget } from './transfer.ts';
 import { turnGiver } from './turns.ts';
 import { zeroBytes } from './zero.ts';
+import { Zeroing } from './zeroing.ts';
 
 export interface FileTargetOptions {
   /** Replace a regular file of that name. Default: 'exists' is thrown. */
@@ -29,7 +28,7 @@ export interface FileTargetOptions {
  */
 export function openFileTarget(path: string, options: FileTargetOptions = {}): DataTarget {
   const old = statIfThere(path);
-  if (old?.isBlockDevice()) return openDevice(path, old.rdev, options);
+  if (old?.isBlockDevice()) return openDeviceTarget(path, old.rdev, options);
   if (old?.isFIFO() || old?.isCharacterDevice()) {
     const stream = fs.createWriteStream(path);
     return new StreamTarget(stream, `'${path}'`, 'close-at-end');
@@ -79,27 +78,19 @@ class NewFileTarget implements DataTarget {
   }
 }
 
-/** One call for a whole disk could hold up signals for minutes. */
-const MAX_PUNCH_BYTES = 1_073_741_824;
-/** At least the logical block size of every device and the page size of most kernels. */
-const PUNCH_ALIGNMENT_BYTES = 65_536;
-
 class DeviceTarget implements DataTarget {
   readonly #device: Descriptor;
   readonly #sizeBytes: number;
   readonly #sync: 'on' | 'off';
+  readonly #zeroing: Zeroing;
   readonly #giveTurn = turnGiver();
   #position = 0;
   #closed = false;
-  /**
-   * Linux defines punching a hole in a block device as making it read as zeros, or refusing (`blkdev_fallocate`, since
-   * 4.9); elsewhere it may leave the old bytes.
-   */
-  #canPunch = platform === 'linux';
 
-  constructor(device: Descriptor, sizeBytes: number, options: Pick<FileTargetOptions, 'sync'>) {
+  constructor({ device, sizeBytes }: OpenDevice, options: Pick<FileTargetOptions, 'sync'>) {
     this.#device = device;
     this.#sizeBytes = sizeBytes;
+    this.#zeroing = new Zeroing(device, 'device');
     this.#sync = options.sync ?? 'on';
   }
 
@@ -139,33 +130,9 @@ class DeviceTarget implements DataTarget {
   /** A gap the caller left is a hole too; old bytes must not show through. */
   async #zeroUntil(end: number): Promise<void> {
     this.#assertFits(end);
-    while (this.#position < end) {
-      const punchStart = Math.ceil(this.#position / PUNCH_ALIGNMENT_BYTES) * PUNCH_ALIGNMENT_BYTES;
-      const punchEnd = Math.min(
-        Math.floor(end / PUNCH_ALIGNMENT_BYTES) * PUNCH_ALIGNMENT_BYTES,
-        punchStart + MAX_PUNCH_BYTES,
-      );
-      if (punchStart === this.#position && punchStart < punchEnd && this.#punch(punchStart, punchEnd)) {
-        this.#position = punchEnd;
-      } else {
-        const zeros = zeroBytes((punchStart > this.#position ? Math.min(punchStart, end) : end) - this.#position);
-        writeAt(this.#device, zeros, this.#position);
-        this.#position += zeros.length;
-      }
-      await this.#giveTurn();
-    }
-  }
-
-  #punch(start: number, end: number): boolean {
-    if (!this.#canPunch) return false;
-    const native = nativeFs();
-    try {
-      if ('failure' in native) this.#canPunch = false;
-      else native.module.trimSync(this.#device.fd, start, end - start);
-    } catch {
-      this.#canPunch = false;
-    }
-    return this.#canPunch;
+    if (this.#position >= end) return;
+    await this.#zeroing.zero(this.#position, end);
+    this.#position = end;
   }
 
   #assertFits(end: number): void {
@@ -239,25 +206,12 @@ class StreamTarget implements DataTarget {
   }
 }
 
-function openDevice(path: string, deviceNumber: number, options: FileTargetOptions): DeviceTarget {
+function openDeviceTarget(path: string, deviceNumber: number, options: FileTargetOptions): DeviceTarget {
   const neededBytes = options.sizeBytes;
-  // On Linux O_EXCL alone asks that no file system is mounted from the device and nobody else claims it.
-  const exclusive = platform === 'linux' ? fs.constants.O_EXCL : 0;
-  let fd: number;
-  try {
-    fd = fs.openSync(path, fs.constants.O_RDWR | exclusive);
-  } catch (cause) {
-    throw systemError(`cannot open '${path}'`, cause, { path });
-  }
-  try {
-    const device = { fd, name: path };
-    const sizeBytes = deviceSizeBytes(device, deviceNumber);
-    if (neededBytes !== undefined && neededBytes > sizeBytes) throw tooSmall(path, sizeBytes, neededBytes);
-    return new DeviceTarget(device, sizeBytes, options);
-  } catch (cause) {
-    closeQuietly(fd);
-    throw systemError(`cannot open '${path}'`, cause, { path });
-  }
+  const open = openDevice(path, deviceNumber);
+  if (neededBytes === undefined || neededBytes <= open.sizeBytes) return new DeviceTarget(open, options);
+  closeQuietly(open.device.fd);
+  throw tooSmall(path, open.sizeBytes, neededBytes);
 }
 
 function tooSmall(path: string, sizeBytes: number, neededBytes: number): VsimgError {

@@ -25,6 +25,7 @@ const COMMANDS: readonly (readonly [command: string, waits: readonly string[] | 
   ['check a.vsi --repair', []],
   ['check bad.vsi --repair', ['file', 'file', 'file']],
   ['export a.vsi@1 out.raw', ['file', 'directory']],
+  ['export a.vsi@4 old.raw --seed 1', ['file']],
   ['read a.vsi -o out.raw --length 4k', ['file', 'directory']],
 ];
 
@@ -45,6 +46,7 @@ describe.skipIf(!canTrace)('waiting for the disk', () => {
   /** Calls of the program itself: a package of native code syncs stdout and stderr when the process ends. */
   function waitsOf(argv: readonly string[]): string[] {
     copyFileSync(path('fresh.vsi'), path('a.vsi'));
+    copyFileSync(path('one.raw'), path('old.raw'));
     // One header is damaged.
     writeFileSync(path('bad.vsi'), readFileSync(path('fresh.vsi')).fill(0, 100, 200));
     for (const name of ['c.vsi', 'new.vsi', 'out.raw']) rmSync(path(name), { force: true });
