@@ -49,6 +49,7 @@ function* windows(
     [parts, loads, dataBytes] = [[], new Loads(blockBytes), 0];
     return window;
   };
+  const windowBlocks = WINDOW_BYTES / blockBytes;
   for (const run of view.map.runs(Math.floor(range.start / blockBytes), Math.ceil(range.end / blockBytes))) {
     const runEnd = run.start + run.length;
     if (run.log === undefined && run.kind !== EXTENT_KIND.lost) {
@@ -56,8 +57,9 @@ function* windows(
       continue;
     }
     for (let block = run.start; block < runEnd; ) {
-      const room = Math.max(1, (WINDOW_BYTES - dataBytes) / blockBytes);
-      const count = Math.min(runEnd - block, room);
+      // Cut where `viewPieces` cuts, which names what is wrong with a part: the same blocks as if it had read everything.
+      const count = Math.min(runEnd, (Math.floor(block / windowBlocks) + 1) * windowBlocks) - block;
+      if (dataBytes + count * blockBytes > WINDOW_BYTES) yield cut();
       const part: Part = { kind: 'data', start: block * blockBytes, end: (block + count) * blockBytes };
       const log = run.log === undefined ? undefined : run.log + block - run.start;
       const isPlanned =
@@ -101,24 +103,28 @@ function isAdded(
   }
 }
 
-/** Windows whose jobs are under way, in order. */
-async function* fetched<T>(started: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
+/** Windows whose jobs are under way, in order; ends after the last job, also when nobody asks for the rest. */
+async function* fetched<T extends { readonly done: Promise<boolean> }>(
+  started: Iterable<T> | AsyncIterable<T>,
+): AsyncGenerator<T> {
   const under: T[] = [];
   const { depth } = sharedCrew();
-  for await (const item of started) {
-    under.push(item);
-    if (under.length > depth) yield under.shift() as T;
+  try {
+    for await (const item of started) {
+      under.push(item);
+      if (under.length > depth) yield under.shift() as T;
+    }
+    for (let item = under.shift(); item !== undefined; item = under.shift()) yield item;
+  } finally {
+    await Promise.all(under.map(({ done }) => done));
   }
-  yield* under;
 }
 
-function startJob(
-  container: Container,
-  descriptor: Descriptor,
-  loads: Loads,
-  into: FetchJob['into'],
-): Promise<boolean> {
-  const { blockBytes } = container;
+/** Resolves to whether all is there. */
+function startJob({ storage, blockBytes }: Container, loads: Loads, into: FetchJob['into']): Promise<boolean> {
+  // Asked for each time: what was closed meanwhile must not be read.
+  const { descriptor } = storage;
+  if (descriptor === undefined) return Promise.resolve(false);
   const job: FetchJob = { kind: 'fetch', container: descriptor, blockBytes, loads: loads.list, into };
   return sharedCrew()
     .run(job)
@@ -134,7 +140,6 @@ function startJob(
  */
 export async function* fetchPieces(
   container: Container,
-  descriptor: Descriptor,
   view: View,
   range: { readonly start: number; readonly end: number },
 ): AsyncGenerator<Piece> {
@@ -148,7 +153,7 @@ export async function* fetchPieces(
           ? Promise.resolve(false)
           : window.dataBytes === 0
             ? Promise.resolve(true)
-            : startJob(container, descriptor, window.loads, { memory });
+            : startJob(container, window.loads, { memory });
       yield { window, memory, done };
     }
   };
@@ -177,7 +182,7 @@ export async function* fetchPieces(
  */
 export async function fetchInto(
   container: Container,
-  { descriptor, view, target }: { readonly descriptor: Descriptor; readonly view: View; readonly target: DirectTarget },
+  { view, target }: { readonly view: View; readonly target: DirectTarget },
   onDone: (end: number, dataBytes: number) => void,
 ): Promise<void> {
   const start = async function* () {
@@ -191,7 +196,7 @@ export async function fetchInto(
       const done =
         loads === undefined || file === undefined
           ? Promise.resolve(loads !== undefined)
-          : startJob(container, descriptor, loads, { file });
+          : startJob(container, loads, { file });
       yield { window, done };
     }
   };
