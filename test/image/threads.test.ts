@@ -208,3 +208,31 @@ function detailsOf(error: unknown): unknown {
   const { code, message, guestOffset, hostOffset, hint } = error;
   return { code, message, guestOffset, hostOffset, hint };
 }
+
+it('space set aside for zeros, or for what a source lacks, is not taken', async () => {
+  const { image: path, directory } = await prepare();
+  const zeros = join(directory, 'zeros.raw');
+  fs.writeFileSync(zeros, new Uint8Array(12 * MIB));
+  const image = await openImageFile(path, { mode: 'write' });
+  await importDisk(image, zeros);
+  expect(fs.statSync(path).size).toBeLessThan(65_536);
+  const mixed = manyBytes(24);
+  for (let at = 0; at < mixed.length; at += 3 * MIB) mixed.fill(0, at, at + 2 * MIB + 4096);
+  fs.writeFileSync(zeros, mixed);
+  await importDisk(image, zeros);
+  // What lies between is free, and was never written.
+  expect(fs.statSync(path).blocks * 512).toBeLessThan(9 * MIB);
+  const report = await image.check({ data: true });
+  expect(report).toMatchObject({ errors: [], leakedBytes: 0 });
+
+  fs.writeFileSync(zeros, manyBytes(24).fill(1, 0, 65_536));
+  const source = openFileSource(zeros);
+  fs.truncateSync(zeros, 5 * MIB);
+  await expect(image.importFrom(source, IMPORT)).rejects.toMatchObject({ code: 'io', path: zeros });
+  source.close();
+  image.close();
+  const again = await openImageFile(path, { mode: 'write' });
+  expect(await again.check({ data: true })).toMatchObject({ errors: [], leakedBytes: 0 });
+  expect(again.info().versionCount).toBe(2);
+  again.close();
+});
