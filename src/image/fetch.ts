@@ -45,6 +45,7 @@ function* windows(container: Container, view: View, runs: Iterable<Run>, layout:
     [parts, loads, dataBytes] = [[], new Loads(blockBytes), 0];
     return window;
   };
+  const windowBlocks = WINDOW_BYTES / blockBytes;
   for (const run of runs) {
     const runEnd = run.start + run.length;
     if (run.log === undefined && run.kind !== EXTENT_KIND.lost) {
@@ -53,8 +54,9 @@ function* windows(container: Container, view: View, runs: Iterable<Run>, layout:
       continue;
     }
     for (let block = run.start; block < runEnd; ) {
-      const room = Math.max(1, (WINDOW_BYTES - dataBytes) / blockBytes);
-      const count = Math.min(runEnd - block, room);
+      // Cut where `viewPieces` cuts, which names what is wrong with a part: the same blocks as if it had read everything.
+      const count = Math.min(runEnd, (Math.floor(block / windowBlocks) + 1) * windowBlocks) - block;
+      if (dataBytes + count * blockBytes > WINDOW_BYTES) yield cut();
       const part: Part = { kind: 'data', start: block * blockBytes, end: (block + count) * blockBytes };
       const log = run.log === undefined || run.kind === EXTENT_KIND.lost ? undefined : run.log + block - run.start;
       const isPlanned =
@@ -98,7 +100,7 @@ function isAdded(
   }
 }
 
-/** Windows whose jobs are under way, in order. When it is left early, no job goes on writing to what is closed then. */
+/** Windows whose jobs are under way, in order; ends after the last job, also when nobody asks for the rest. */
 async function* fetched<T extends { readonly done: Promise<boolean> }>(
   started: Iterable<T> | AsyncIterable<T>,
 ): AsyncGenerator<T> {
@@ -115,13 +117,11 @@ async function* fetched<T extends { readonly done: Promise<boolean> }>(
   }
 }
 
-function startJob(
-  container: Container,
-  descriptor: Descriptor,
-  loads: Loads,
-  into: FetchJob['into'],
-): Promise<boolean> {
-  const { blockBytes } = container;
+/** Resolves to whether all is there. */
+function startJob({ storage, blockBytes }: Container, loads: Loads, into: FetchJob['into']): Promise<boolean> {
+  // Asked for each time: what was closed meanwhile must not be read.
+  const { descriptor } = storage;
+  if (descriptor === undefined) return Promise.resolve(false);
   const job: FetchJob = { kind: 'fetch', container: descriptor, blockBytes, loads: loads.list, into };
   return sharedCrew()
     .run(job)
@@ -135,12 +135,7 @@ function startJob(
  * As `viewPieces`, for much data of a container that is a file: other threads read, verify and decode ahead. A piece is
  * valid until the next is asked for.
  */
-export async function* fetchPieces(
-  container: Container,
-  descriptor: Descriptor,
-  view: View,
-  range: ByteRange,
-): AsyncGenerator<Piece> {
+export async function* fetchPieces(container: Container, view: View, range: ByteRange): AsyncGenerator<Piece> {
   checkRange(range.start, range.end, view.sizeBytes);
   const spares: Uint8Array[] = [];
   const start = function* () {
@@ -151,7 +146,7 @@ export async function* fetchPieces(
           ? Promise.resolve(false)
           : window.dataBytes === 0
             ? Promise.resolve(true)
-            : startJob(container, descriptor, window.loads, { memory });
+            : startJob(container, window.loads, { memory });
       yield { window, memory, done };
     }
   };
@@ -175,7 +170,6 @@ export async function* fetchPieces(
 }
 
 interface Fetching {
-  readonly descriptor: Descriptor;
   readonly view: View;
   readonly target: DirectTarget;
   /** Of the view, ascending and apart. */
@@ -188,7 +182,7 @@ interface Fetching {
  */
 export async function fetchInto(
   container: Container,
-  { descriptor, view, target, runs }: Fetching,
+  { view, target, runs }: Fetching,
   onDone: (end: number, dataBytes: number) => void,
 ): Promise<void> {
   const start = async function* () {
@@ -202,7 +196,7 @@ export async function fetchInto(
       const done =
         loads === undefined || file === undefined
           ? Promise.resolve(loads !== undefined)
-          : startJob(container, descriptor, loads, { file });
+          : startJob(container, loads, { file });
       yield { window, done };
     }
   };

@@ -63,6 +63,11 @@ export class Filler {
     while (this.#under.length > JOBS_UNDER_WAY) await this.#takeIn();
   }
 
+  /** Returns when no other thread works on anything any more, also after a failure. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#under.map(({ done }) => done));
+  }
+
   /** Returns when all that was added is in the working state. */
   async finish(): Promise<void> {
     while (this.#under.length > 0) await this.#takeIn();

@@ -50,7 +50,7 @@ export async function exportChanges(
       }
     };
     if (weight === 'much' && descriptor !== undefined && isDirect(target)) {
-      await fetchInto(container, { descriptor, view, target, runs: counted() }, (end, more) => {
+      await fetchInto(container, { view, target, runs: counted() }, (end, more) => {
         dataBytes += more;
         onProgress?.(end, sizeBytes);
       });

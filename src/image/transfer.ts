@@ -54,7 +54,7 @@ export async function importSource(
 /** Adds up what an import does. */
 class ImportProgress {
   report = NOTHING_WRITTEN;
-  /** End of what was done last. */
+  /** End of what was done; holes may be told of before data that lies before them. */
   done = 0;
   readonly total: number | undefined;
   readonly #tell: OnProgress | undefined;
@@ -66,8 +66,8 @@ class ImportProgress {
 
   add(end: number, report: WriteReport): void {
     this.report = addReports(this.report, report);
-    this.done = end;
-    this.#tell?.(end, this.total);
+    this.done = Math.max(this.done, end);
+    this.#tell?.(this.done, this.total);
   }
 }
 
@@ -124,6 +124,25 @@ async function importFile(
     onFilled: ({ end }, report) => progress.add(end, report),
     onFailed: compare,
   });
+  try {
+    await fillWindows(container, { file, total, filler, compare }, progress);
+  } finally {
+    await filler.settle();
+  }
+}
+
+interface Filling {
+  readonly file: SourceFile;
+  readonly total: number;
+  readonly filler: Filler;
+  readonly compare: (range: ByteRange) => Promise<void>;
+}
+
+async function fillWindows(
+  container: Container,
+  { file, total, filler, compare }: Filling,
+  progress: ImportProgress,
+): Promise<void> {
   let at = 0;
   for (const ranges of inWindows(file.runs(container.blockBytes))) {
     const [first, last] = [ranges[0] as ByteRange, ranges[ranges.length - 1] as ByteRange];
@@ -197,7 +216,7 @@ export async function exportView(
   try {
     if (onUnreadable === undefined && descriptor !== undefined && isDirect(target)) {
       const runs = viewRuns(container, view, { start: 0, end: sizeBytes });
-      await fetchInto(container, { descriptor, view, target, runs }, (end, more) => {
+      await fetchInto(container, { view, target, runs }, (end, more) => {
         dataBytes += more;
         onProgress?.(end, sizeBytes);
       });
@@ -228,7 +247,7 @@ export function bulkPieces(
 ): Iterable<Piece> | AsyncIterable<Piece> {
   const { descriptor } = container.storage;
   return descriptor !== undefined && range.end - range.start >= LEAST_FETCHED_BYTES
-    ? fetchPieces(container, descriptor, view, range)
+    ? fetchPieces(container, view, range)
     : viewPieces(container, view, range.start, range.end);
 }
 

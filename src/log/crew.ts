@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type { Worker } from 'node:worker_threads';
-import { type Job, type ResultOf, runJob } from './jobs.ts';
+import { keepOpen } from '../storage/descriptor.ts';
+import { filesOf, type Job, type ResultOf, runJob } from './jobs.ts';
 
 /** More threads would be more memory than a command may take. */
 const MAX_THREADS = 4;
@@ -46,13 +47,18 @@ export class Crew {
     return this.#isBroken ? 1 : this.#maxThreads * JOBS_A_THREAD + 1;
   }
 
-  /** Errors: those of the job. */
+  /** The files of the job are open when it is called, and stay so until the job is done. Errors: those of the job. */
   async run<J extends Job>(job: J): Promise<ResultOf<J>> {
-    const answer = await new Promise((done) => {
-      this.#waiting.push({ job, done });
-      this.#handOut();
-    });
-    return answer === undefined ? runJob(job) : (answer as ResultOf<J>);
+    const letGo = filesOf(job).map(keepOpen);
+    try {
+      const answer = await new Promise((done) => {
+        this.#waiting.push({ job, done });
+        this.#handOut();
+      });
+      return answer === undefined ? runJob(job) : (answer as ResultOf<J>);
+    } finally {
+      for (const close of letGo) close();
+    }
   }
 
   #handOut(): void {
@@ -77,15 +83,25 @@ export class Crew {
   #freeThread(): Thread | undefined {
     const idle = this.#threads.find(({ errands }) => errands.length === 0);
     if (idle !== undefined) return idle;
-    if (this.#threads.length < this.#maxThreads && !this.#isBroken) return this.#start();
+    if (this.#threads.length < this.#maxThreads && !this.#isBroken) {
+      const started = this.#start();
+      if (started !== undefined) return started;
+    }
     return this.#threads.find(({ errands }) => errands.length < JOBS_A_THREAD);
   }
 
-  #start(): Thread {
+  /** undefined where the system has no more threads to give. */
+  #start(): Thread | undefined {
     const { Worker } = load('node:worker_threads') as typeof import('node:worker_threads');
     const file = here === undefined ? `${__dirname}/${WORKER_FILE}` : new URL(`./${WORKER_FILE}`, here);
     // Options of this process, such as a script to load first, are not meant for its threads.
-    const worker = new Worker(file, { execArgv: [] });
+    let worker: Worker;
+    try {
+      worker = new Worker(file, { execArgv: [] });
+    } catch {
+      this.#isBroken = true;
+      return undefined;
+    }
     const thread: Thread = { worker, errands: [] };
     worker.unref();
     worker.on('message', (answer: unknown) => {

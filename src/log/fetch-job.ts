@@ -59,8 +59,9 @@ export function runFetchJob({ container, blockBytes, loads, into }: FetchJob): F
   for (let index = 0; index < loads.length; ) {
     const load = loads[index] as Load;
     if (load.codec === CODEC.raw) {
-      if (!fetchRaw(container, load, blockBytes, sink)) return { isWhole: false };
-      index++;
+      const raws = rawTogether(loads, index, blockBytes);
+      if (!fetchRaw(container, raws, blockBytes, sink)) return { isWhole: false };
+      index += raws.length;
       continue;
     }
     const count = together(loads, index);
@@ -98,16 +99,32 @@ function isRead(container: Descriptor, into: Uint8Array, place: number): boolean
   }
 }
 
-function fetchRaw(container: Descriptor, load: RawLoad, blockBytes: number, sink: Sink): boolean {
-  const lengthBytes = load.checksums.length * blockBytes;
-  for (let done = 0; done < lengthBytes; ) {
-    const room = sink.room(load.at + done, Math.min(lengthBytes - done, STEP_BYTES));
-    if (!isRead(container, room, load.place + done)) return false;
-    for (let start = 0; start < room.length; start += blockBytes) {
-      if (checksum(room.subarray(start, start + blockBytes)) !== load.checksums[(done + start) / blockBytes])
-        return false;
+/** Uncompressed blocks from `index` on that lie one behind the other on both sides; those of one chunk fit a step. */
+function rawTogether(loads: readonly Load[], index: number, blockBytes: number): RawLoad[] {
+  const first = loads[index] as RawLoad;
+  const raws = [first];
+  let lengthBytes = first.checksums.length * blockBytes;
+  for (let next = loads[index + 1]; next?.codec === CODEC.raw; next = loads[index + raws.length]) {
+    const isBehind = next.place === first.place + lengthBytes && next.at === first.at + lengthBytes;
+    const nextBytes = next.checksums.length * blockBytes;
+    if (!isBehind || lengthBytes + nextBytes > STEP_BYTES) break;
+    raws.push(next);
+    lengthBytes += nextBytes;
+  }
+  return raws;
+}
+
+function fetchRaw(container: Descriptor, raws: readonly RawLoad[], blockBytes: number, sink: Sink): boolean {
+  const [{ at, place }] = raws as readonly [RawLoad];
+  const lengthBytes = raws.reduce((total, { checksums }) => total + checksums.length, 0) * blockBytes;
+  const room = sink.room(at, lengthBytes);
+  if (!isRead(container, room, place)) return false;
+  let start = 0;
+  for (const { checksums } of raws) {
+    for (const sum of checksums) {
+      if (checksum(room.subarray(start, start + blockBytes)) !== sum) return false;
+      start += blockBytes;
     }
-    done += room.length;
   }
   return true;
 }

@@ -47,18 +47,20 @@ export function runFillJob(job: FillJob): FillResult {
   let block = 0;
   let storedBlocks = 0;
   const placer = 'file' in into ? new ChunkPlacer(into.spans) : undefined;
-  const sealChunks = (): void => {
-    for (let start = 0; start < filled; start += chunkBytes) {
-      const raw = step.subarray(start, Math.min(filled, start + chunkBytes));
+  /** Seals `[0, end)` of the buffer. */
+  const sealChunks = (end: number): void => {
+    for (let start = 0; start < end; start += chunkBytes) {
+      const raw = step.subarray(start, Math.min(end, start + chunkBytes));
       const room = 'memory' in into ? into.memory.subarray(storedBytes, storedBytes + raw.length) : raw;
       const seal = sealer.seal(raw, room);
       if (room !== raw && seal.codec === CODEC.raw) room.set(raw);
       storedBytes += seal.storedBytes;
       seals.push(seal);
     }
-    if (placer !== undefined && 'file' in into) writeChunks(into.file, step.subarray(0, filled), placer, chunkBytes);
-    storedBlocks += filled / blockBytes;
-    filled = 0;
+    if (placer !== undefined && 'file' in into) writeChunks(into.file, step.subarray(0, end), placer, chunkBytes);
+    storedBlocks += end / blockBytes;
+    step.copyWithin(0, end, filled);
+    filled -= end;
   };
   for (const { start, end } of ranges) {
     for (let from = start; from < end; ) {
@@ -79,10 +81,11 @@ export function runFillJob(job: FillJob): FillResult {
       }
       filled = kept;
       from = to;
-      if (filled === step.length) sealChunks();
+      // Not only when it is full: zeros that follow are to be read many at a time too.
+      if (filled > step.length / 2) sealChunks(filled - (filled % chunkBytes));
     }
   }
-  sealChunks();
+  sealChunks(filled);
   return { ...sealColumns(seals), zeros, storedBlocks };
 }
 

@@ -1,3 +1,4 @@
+import type { Descriptor } from '../storage/descriptor.ts';
 import { type FetchJob, type FetchResult, runFetchJob } from './fetch-job.ts';
 import { type FillJob, type FillResult, runFillJob } from './fill-job.ts';
 import { runSealJob, type SealJob, type SealResult } from './seal-job.ts';
@@ -20,4 +21,11 @@ export function runJob<J extends Job>(job: J): ResultOf<J> {
     case 'fetch':
       return runFetchJob(job) as ResultOf<J>;
   }
+}
+
+/** Files that must stay open until the job is done. */
+export function filesOf(job: Job): Descriptor[] {
+  if (job.kind === 'seal') return [];
+  const into = 'file' in job.into ? [job.into.file] : [];
+  return [job.kind === 'fill' ? job.source : job.container, ...into];
 }

@@ -185,12 +185,13 @@ export class LogWriter {
       this.sealing.push({ segment, chunks, into, done: Promise.resolve(runSealJob(job)) });
       return;
     }
-    const { sharedCrew } = await import('./crew.ts');
-    const crew = sharedCrew();
-    const done = crew.run(job);
+    const loading = import('./crew.ts').then(({ sharedCrew }) => sharedCrew());
+    const done = loading.then((crew) => crew.run(job));
     // A failure is thrown where the result is awaited; until then it must not count as unhandled.
     done.catch(() => {});
+    // At once: until it is stored, the segment is read here.
     this.sealing.push({ segment, chunks, into, done });
+    const crew = await loading;
     while (this.sealing.length > crew.depth) await this.storeOldest();
   }
 

@@ -78,8 +78,33 @@ export function setLength({ fd, name }: Descriptor, lengthBytes: number): void {
   }
 }
 
-/** Closes without complaint: whatever had to be durable was synced before. */
+/** How many use a descriptor, and those of them that are closed when nobody does any more. */
+const users = new Map<number, number>();
+const closing = new Set<number>();
+
+/**
+ * For as long as other threads work on the file: keeps its number from becoming that of another file, and its locks held,
+ * even if it is closed meanwhile. The file must be open. Returns the function that lets go.
+ */
+export function keepOpen({ fd }: Descriptor): () => void {
+  users.set(fd, (users.get(fd) ?? 0) + 1);
+  return () => {
+    const left = (users.get(fd) ?? 1) - 1;
+    if (left > 0) {
+      users.set(fd, left);
+      return;
+    }
+    users.delete(fd);
+    if (closing.delete(fd)) closeQuietly(fd);
+  };
+}
+
+/** Closes without complaint, at the latest when nobody needs the file open: whatever had to be durable was synced before. */
 export function closeQuietly(fd: number): void {
+  if (users.has(fd)) {
+    closing.add(fd);
+    return;
+  }
   try {
     fs.closeSync(fd);
   } catch {

@@ -72,8 +72,14 @@ class FileSource implements DataSource {
   }
 
   get file(): SourceFile {
+    const descriptor = (): Descriptor => {
+      this.#assertOpen();
+      return this.#descriptor;
+    };
     return {
-      descriptor: this.#descriptor,
+      get descriptor() {
+        return descriptor();
+      },
       runs: (unitBytes) => this.#runs(unitBytes),
       pieces: (maxPieceBytes, range) => this.#pieces(maxPieceBytes, range),
     };

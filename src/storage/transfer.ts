@@ -30,6 +30,7 @@ export interface DataSource {
 
 /** A source that other threads may read beside it. */
 export interface SourceFile {
+  /** Errors: 'internal' when it is closed. */
   readonly descriptor: Descriptor;
   /**
    * Where data may be, in ascending order, without reading it; all else is holes. Runs begin and end at multiples of
