@@ -109,7 +109,8 @@ describe.each(['none', 'zstd'] as const)('what work costs with compression %s', 
     expect(cost.reads, 'import unchanged').toBeLessThanOrEqual(CHUNKS * 1.05);
     expect(cost.writtenBytes, 'import unchanged').toBeLessThan(20_000);
     expect(cost.syncs, 'import unchanged').toBe(2);
-    expect(cost).toMatchObject({ hashes: CHUNKS, hashedBytes: DATA_BYTES, compressions: 0 });
+    // What is stored uncompressed is compared as it is.
+    expect(cost).toMatchObject({ hashes: 0, compressions: 0 });
 
     const changed = disk.slice();
     for (const mebibyte of [1, 5, 9, 13]) changed.set(noise(CHUNK, mebibyte), mebibyte * MIB + 12_288);
