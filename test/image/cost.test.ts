@@ -115,7 +115,8 @@ describe.each(['none', 'zstd'] as const)('what work costs with compression %s', 
     const changed = disk.slice();
     for (const mebibyte of [1, 5, 9, 13]) changed.set(noise(CHUNK, mebibyte), mebibyte * MIB + 12_288);
     cost = await meter.during(() => take(image, changed));
-    expect(cost.readBytes, 'import changed').toBeLessThan(DATA_BYTES * 1.01);
+    // The eight chunks that differ are read once more, with their checksums.
+    expect(cost.readBytes, 'import changed').toBeLessThan(DATA_BYTES * 1.01 + 8 * CHUNK);
     expect(cost.writtenBytes, 'import changed').toBeGreaterThanOrEqual(4 * CHUNK);
     expect(cost.writtenBytes, 'import changed').toBeLessThan(4 * CHUNK + 20_000);
     expect(cost.hashes, 'import changed').toBeLessThanOrEqual(CHUNKS + 8);
