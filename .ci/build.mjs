@@ -121,6 +121,8 @@ async function buildCli() {
     ...cli,
     entryPoints: { program: join(src, 'cli/run.ts') },
     define: { 'import.meta.url': 'undefined' },
+    // A script that is compiled from kept code can not import: what it loads later it requires.
+    supported: { 'dynamic-import': false },
     alias: {},
     plugins: [packagesApart, msgpackrWhenUsed, requireAtHand, builtinAsItIs],
     write: false,

@@ -189,5 +189,7 @@ function usageError(error: CommanderError, name: string): VsimgError {
     .replace(/^error: /, '')
     .replace(/^option '(.*)' argument missing$/, "option '$1' needs a value");
   const see = `see '${name} --help'`;
+  // What commander says when nothing is left to parse is meant for its own code.
+  if (error.code === 'commander.help') return new VsimgError('usage', 'no command given', { hint: see });
   return new VsimgError('usage', message, { hint: guess === '' ? see : `${guess} ${see}` });
 }

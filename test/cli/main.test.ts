@@ -33,6 +33,7 @@ describe('main', () => {
   it.each([
     { argv: ['imprt'], line: "vsimg: unknown command 'imprt'; did you mean import? see 'vsimg --help'" },
     { argv: ['xyzzy'], line: "vsimg: unknown command 'xyzzy'; see 'vsimg --help'" },
+    { argv: ['--'], line: "vsimg: no command given; see 'vsimg --help'" },
     { argv: ['--frob'], line: "vsimg: unknown option '--frob'; see 'vsimg --help'" },
     { argv: ['-q', 'info', 'x'], line: "vsimg: '-q' stands before the command; put options behind it" },
     { argv: ['info'], line: "vsimg: missing required argument 'IMAGE'; see 'vsimg info --help'" },
