@@ -30,7 +30,7 @@ export const definition: CommandDefinition = {
       'are dead to a quarter or more. With --compact it writes all data anew, the newest version first and in the order of ' +
       'the disk, unless it lies so already. Versions keep their numbers, ids and contents.',
     'While it runs, --compact takes up to as much again as the file will have in the end. It verifies all it moves: ' +
-      'of an image with damaged data it changes nothing and fails (status 65) until check --repair has marked as lost what ' +
+      'where some of that is damaged it changes nothing and fails (status 65) until check --repair has marked as lost what ' +
       'can not be read. Ranges marked as lost stay so.',
   ],
   statuses: [

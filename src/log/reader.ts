@@ -124,9 +124,10 @@ export class LogReader {
           pending = { place, lengthBytes, offset, sums: [sums] };
         }
       } else {
+        const part = into.subarray(offset, offset + lengthBytes);
         // A chunk that is read whole is not asked for again soon; kept, it would outlive many cheap collections.
-        const raw = this.decode(chunk, { cache: count === this.chunkBlocks ? 'bypass' : 'use' });
-        into.set(raw.subarray(stored * blockBytes, stored * blockBytes + lengthBytes), offset);
+        if (count === this.chunkBlocks) this.decodeInto(chunk, part);
+        else part.set(this.decode(chunk).subarray(stored * blockBytes, stored * blockBytes + lengthBytes));
       }
       offset += lengthBytes;
     }
@@ -193,12 +194,17 @@ export class LogReader {
 
   private decodeStored(chunk: Chunk): Uint8Array {
     if (chunk.codec === CODEC.raw) return this.storedBytes(chunk);
+    const raw = new Uint8Array(presentCount(chunk) * this.blockBytes);
+    this.decodeInto(chunk, raw);
+    return raw;
+  }
+
+  /** Fills `raw`, as long as what a compressed chunk holds. */
+  private decodeInto(chunk: Chunk, raw: Uint8Array): void {
     this.scratch ??= new Uint8Array(CHUNK_BYTES);
     const stored = this.scratch.subarray(0, chunk.storedBytes);
     this.readStored(chunk, stored);
-    const raw = new Uint8Array(presentCount(chunk) * this.blockBytes);
     decompress(stored, raw, chunk.place, 'few');
-    return raw;
   }
 
   /** The bytes of a chunk as they are stored, verified; at the beginning of `into`, if that is given. */
