@@ -1,5 +1,13 @@
 import { corrupt } from '../errors.ts';
-import { type Chunk, chunkBlocksOf, type GuestRun, presentBefore, segmentBlocksOf } from '../format/chunk-table.ts';
+import {
+  type Chunk,
+  CODEC,
+  chunkBlocksOf,
+  type GuestRun,
+  presentBefore,
+  presentCount,
+  segmentBlocksOf,
+} from '../format/chunk-table.ts';
 import { CHUNK_BYTES } from '../format/layout.ts';
 import { blake3 } from '../log/hash.ts';
 import type { ChunkPart } from '../log/reader.ts';
@@ -164,16 +172,24 @@ export class LogCopier {
   private verified(chunk: Chunk): Uint8Array {
     const known = this.decoded.get(chunk.place);
     if (known !== undefined) return known;
-    const raw = this.container.reader.decode(chunk, { cache: 'bypass' });
+    const raw = this.decodedBuffer(presentCount(chunk) * this.container.blockBytes);
+    if (chunk.codec === CODEC.raw) this.container.reader.storedBytes(chunk, raw);
+    else this.container.reader.decodeInto(chunk, raw);
     if (Buffer.compare(blake3(raw), chunk.hash) !== 0)
       throw corrupt(`chunk at ${chunk.place} does not hold what its hash says`, chunk.place);
     this.decoded.set(chunk.place, raw);
     this.decodedBytes += raw.length;
+    return raw;
+  }
+
+  /** Memory for a decoded chunk: that of the oldest ones, of which new ones would be collected much too late. */
+  private decodedBuffer(lengthBytes: number): Uint8Array {
     for (const [place, old] of this.decoded) {
-      if (this.decodedBytes <= CACHED_BYTES) break;
+      if (this.decodedBytes + lengthBytes <= CACHED_BYTES) break;
       this.decoded.delete(place);
       this.decodedBytes -= old.length;
+      if (old.length === lengthBytes) return old;
     }
-    return raw;
+    return new Uint8Array(lengthBytes);
   }
 }

@@ -200,7 +200,7 @@ export class LogReader {
   }
 
   /** Fills `raw`, as long as what a compressed chunk holds. */
-  private decodeInto(chunk: Chunk, raw: Uint8Array): void {
+  decodeInto(chunk: Chunk, raw: Uint8Array): void {
     this.scratch ??= new Uint8Array(CHUNK_BYTES);
     const stored = this.scratch.subarray(0, chunk.storedBytes);
     this.readStored(chunk, stored);
