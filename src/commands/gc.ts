@@ -1,5 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
+import { inSmallHeap } from '../cli/heap.ts';
 import { formatSize } from '../cli/size.ts';
 import { parseImage } from '../cli/target.ts';
 import { EXIT_STATUS } from '../errors.ts';
@@ -51,7 +52,9 @@ export async function run(context: CommandContext): Promise<number> {
   const dryRun = args.has('dry-run');
   const compact = args.has('compact');
   return withImage(context, { path, mode: dryRun ? 'read-long' : 'write' }, async (image) => {
-    const report = await image.gc({ dryRun, compact, onProgress: progress.start('gc') });
+    const collect = () => image.gc({ dryRun, compact, onProgress: progress.start('gc') });
+    // All maps are made anew: of many versions that is much garbage.
+    const report = compact ? await inSmallHeap(collect) : await collect();
     const change = `${formatSize(report.fileBytesBefore)} -> ${formatSize(report.fileBytesAfter)}`;
     await output.message(`${whatIsDone(report)}: ${change}`);
     await output.document({

@@ -54,6 +54,27 @@ export function extentKind(extents: Extents, index: number): number {
   return (extents[index * WORDS + 1] as number) >>> 28;
 }
 
+interface ExtentPosition {
+  readonly extents: Extents;
+  readonly index: number;
+}
+
+/** How many extents of data from `a` and `b` on are the same ones: same blocks of the disk, same blocks of the log. */
+export function equalDataExtents(a: ExtentPosition, b: ExtentPosition): number {
+  const left = a.extents;
+  const right = b.extents;
+  const from = a.index * WORDS;
+  const shift = b.index * WORDS - from;
+  let at = from;
+  for (; at < left.length; at += WORDS) {
+    const other = at + shift;
+    if (left[at] !== right[other] || left[at + 1] !== right[other + 1]) break;
+    if (left[at + 2] !== right[other + 2] || left[at + 3] !== right[other + 3]) break;
+    if ((left[at + 1] as number) >>> 28 !== EXTENT_KIND.data) break;
+  }
+  return (at - from) / WORDS;
+}
+
 export interface Extent {
   readonly start: number;
   readonly length: number;

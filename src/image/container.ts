@@ -81,6 +81,8 @@ export class Container {
   private begun = false;
   /** The second slot of the last publication is written, but not durable yet. */
   private isSlotPending = false;
+  /** A header was being written when something failed: it may name what lies behind the published end. */
+  private isHeaderUnsure = false;
   /** End of the file in the generation before, which the second slot may still hold after a cut. */
   private formerEnd = 0;
   /** Null when both slots are current. */
@@ -318,9 +320,11 @@ export class Container {
     // A file that is shorter than its header says was cut by somebody else.
     if (this.storage.size() < header.space.end) this.storage.truncate(header.space.end);
     this.sync();
+    this.isHeaderUnsure = true;
     this.storage.write(slot, SLOT_A_OFFSET);
     this.sync();
     this.storage.write(slot, SLOT_B_OFFSET);
+    this.isHeaderUnsure = false;
     this.isSlotPending = true;
     this.formerEnd = this.header.space.end;
     this.header = header;
@@ -340,12 +344,17 @@ export class Container {
 
   /** Gives up what was not published; the file gets its published length back, and both slots are durable. */
   close(): void {
-    const end = Math.max(this.header.space.end, this.formerEnd);
+    const end = Math.max(this.header.space.end, this.stored.space.end, this.formerEnd);
     try {
       if (this.isSlotPending) this.sync();
-      if (this.begun && this.storage.size() > end) this.storage.truncate(end);
     } catch {
-      // After a failure nothing may be written any more; the next gc cuts the file.
+      // Told by whoever must know; here it is too late.
+    }
+    try {
+      const isCuttable = this.begun && !this.isHeaderUnsure && this.storage.size() > end;
+      if (isCuttable && this.storage instanceof FailStopStorage) this.storage.cutBack(end);
+    } catch {
+      // The next gc cuts the file.
     }
     this.storage.close();
   }

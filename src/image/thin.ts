@@ -19,7 +19,11 @@ type ChunkPlan = 'keep' | 'drop' | { readonly live: Uint8Array; readonly count: 
 
 /** Share of a chunk's blocks that must be dead before the chunk is written again without them. */
 const DEAD_SHARE = 0.25;
-/** Share of the file that all thinning together must give back; less is not worth writing data again that need not move. */
+/**
+ * What all thinning together must give back, and the share of the file: for less it is not worth writing data again that need
+ * not move, and in a small file what is written again may find no place but the end.
+ */
+const WORTH_BYTES = 16 * 1024;
 const WORTH_SHARE = 1 / 200;
 
 export interface SegmentPlan {
@@ -36,7 +40,7 @@ export interface SegmentPlan {
 export function planSegments(container: Container, survey: Survey, segments: readonly Segment[]): SegmentPlan[] {
   const plans = segments.map((segment) => planSegment(container, survey, segment)).filter((plan) => plan !== undefined);
   const thinnedBytes = plans.reduce((total, plan) => total + plan.thinnedBytes, 0);
-  if (thinnedBytes >= survey.used.totalBytes * WORTH_SHARE) return plans;
+  if (thinnedBytes >= Math.max(WORTH_BYTES, survey.used.totalBytes * WORTH_SHARE)) return plans;
   return plans.map(withoutThinning).filter((plan) => plan.isDead || plan.freedBytes > 0);
 }
 

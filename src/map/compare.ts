@@ -3,6 +3,7 @@ import {
   type Extent,
   type ExtentKind,
   type Extents,
+  equalDataExtents,
   extentCount,
   extentKind,
   extentLength,
@@ -22,92 +23,144 @@ export interface MapDifference {
   readonly b: boolean;
 }
 
-type Item =
-  | { readonly kind: 'page'; readonly key: number; readonly ref: PageRef | undefined; readonly level: number }
-  | { readonly kind: 'extent'; readonly key: number; readonly extent: Extent };
-
 interface Frame {
   readonly node: TreeNode<number, Extents>;
+  /** Of what stands in front. */
   index: number;
   readonly upper: number | undefined;
 }
 
-/** Goes through a map as extents, but stops before each page, which may then be skipped whole. */
+/**
+ * Goes through a map as extents, but stops before each page, which may then be skipped whole. What stands in front is in its
+ * fields and not in an object of its own: most pages hold many extents that did not change.
+ */
 class MapCursor {
+  front: 'page' | 'extent' | 'end' = 'end';
+  /** First block of what is in front; infinite at the end. */
+  key = Number.POSITIVE_INFINITY;
+  /** Of a page: where it is stored, if it is. */
+  ref: PageRef | undefined;
+  level = 0;
+  /** Of an extent. */
+  length = 0;
+  log = 0;
+  kind: ExtentKind = EXTENT_KIND.data;
+
   private readonly tree: PersistentTree<number, Extents>;
   private readonly frames: Frame[] = [];
-  private rest: Extent | undefined;
-  private top: Child<number, Extents> | null;
+  /** The leaf in front, if it is one. */
+  private leaf: Frame | undefined;
 
   constructor(map: ExtentMap) {
     this.tree = map.tree;
-    this.top = map.tree.topChild();
+    const top = map.tree.topChild();
+    if (top !== null) this.setPage(0, top, Number.POSITIVE_INFINITY);
   }
 
-  peek(): Item | undefined {
-    if (this.rest !== undefined) return { kind: 'extent', key: this.rest.start, extent: this.rest };
-    if (this.top !== null)
-      return { kind: 'page', key: 0, ref: isStored(this.top) ? this.top : undefined, level: Number.POSITIVE_INFINITY };
+  private setPage(key: number, child: Child<number, Extents>, level: number): void {
+    this.front = 'page';
+    this.key = key;
+    this.ref = isStored(child) ? child : undefined;
+    this.level = level;
+  }
+
+  private settle(): void {
+    this.leaf = undefined;
     for (let frame = this.frames.at(-1); frame !== undefined; frame = this.frames.at(-1)) {
       const { node, index } = frame;
       if (isLeaf(node)) {
-        if (index < extentCount(node.leaf)) return extentItem(node.leaf, index);
+        if (index < extentCount(node.leaf)) {
+          this.leaf = frame;
+          this.front = 'extent';
+          this.key = extentStart(node.leaf, index);
+          this.length = extentLength(node.leaf, index);
+          this.log = extentLog(node.leaf, index);
+          this.kind = extentKind(node.leaf, index) as ExtentKind;
+          return;
+        }
       } else if (index < node.keys.length) {
-        const child = node.children[index] as Child<number, Extents>;
-        return {
-          kind: 'page',
-          key: node.keys[index] as number,
-          ref: isStored(child) ? child : undefined,
-          level: node.level - 1,
-        };
+        this.setPage(node.keys[index] as number, node.children[index] as Child<number, Extents>, node.level - 1);
+        return;
       }
       this.frames.pop();
     }
-    return undefined;
+    this.front = 'end';
+    this.key = Number.POSITIVE_INFINITY;
   }
 
   /** Passes over the page or extent in front. */
   skip(): void {
-    if (this.rest !== undefined) this.rest = undefined;
-    else if (this.top !== null) this.top = null;
-    else (this.frames.at(-1) as Frame).index++;
+    const frame = this.frames.at(-1);
+    if (frame !== undefined) frame.index++;
+    this.settle();
   }
 
   /** Passes over the blocks of the extent in front that lie below `end`. */
   consume(end: number): void {
-    const item = this.peek();
-    if (item?.kind !== 'extent') return;
-    const { extent } = item;
-    this.skip();
-    const taken = end - extent.start;
-    if (taken < extent.length)
-      this.rest = { ...extent, start: end, length: extent.length - taken, log: extent.log + taken };
+    const taken = end - this.key;
+    if (taken >= this.length) {
+      this.skip();
+      return;
+    }
+    this.key = end;
+    this.length -= taken;
+    this.log += taken;
   }
 
   /** Opens the page in front. */
   descend(): void {
-    if (this.top !== null) {
-      const node = this.tree.topNode() as TreeNode<number, Extents>;
-      this.top = null;
-      this.frames.push({ node, index: 0, upper: undefined });
-      return;
+    const frame = this.frames.at(-1);
+    if (frame === undefined) {
+      this.frames.push({ node: this.tree.topNode() as TreeNode<number, Extents>, index: 0, upper: undefined });
+    } else {
+      const { node, index, upper } = frame;
+      if (isLeaf(node)) return;
+      frame.index++;
+      this.frames.push({
+        node: this.tree.childNode(node, index, upper),
+        index: 0,
+        upper: node.keys[index + 1] ?? upper,
+      });
     }
-    const frame = this.frames.at(-1) as Frame;
-    const { node, index, upper } = frame;
-    if (isLeaf(node)) return;
-    frame.index++;
-    this.frames.push({ node: this.tree.childNode(node, index, upper), index: 0, upper: node.keys[index + 1] ?? upper });
+    this.settle();
+  }
+
+  /** Passes over the extents in front of both cursors, as far as they are the same ones. */
+  skipSame(other: MapCursor): void {
+    if (this.leaf === undefined || other.leaf === undefined) return;
+    // What is left of an extent may be the same although the whole was not.
+    if (!isSameFront(this, other)) return;
+    this.consume(this.key + this.length);
+    other.consume(other.key + other.length);
+    const [a, b] = [this.leaf, other.leaf];
+    if (a === undefined || b === undefined) return;
+    const same = countSame(a, b);
+    if (same === 0) return;
+    a.index += same;
+    b.index += same;
+    this.settle();
+    other.settle();
+  }
+
+  extent(): Extent {
+    return { start: this.key, length: this.length, log: this.log, kind: this.kind };
   }
 }
 
-function extentItem(leaf: Extents, index: number): Item {
-  const extent = {
-    start: extentStart(leaf, index),
-    length: extentLength(leaf, index),
-    log: extentLog(leaf, index),
-    kind: extentKind(leaf, index) as ExtentKind,
-  };
-  return { kind: 'extent', key: extent.start, extent };
+function countSame(a: Frame, b: Frame): number {
+  if (!isLeaf(a.node) || !isLeaf(b.node)) return 0;
+  return equalDataExtents({ extents: a.node.leaf, index: a.index }, { extents: b.node.leaf, index: b.index });
+}
+
+/** Of what was lost nobody knows whether it was the same. */
+function isSameFront(a: MapCursor, b: MapCursor): boolean {
+  return (
+    a.key === b.key &&
+    a.length === b.length &&
+    a.log === b.log &&
+    a.kind === EXTENT_KIND.data &&
+    b.kind === EXTENT_KIND.data
+  );
 }
 
 /** Where two maps differ, ascending. Pages that both hold are passed over unread, so the cost follows the difference. */
@@ -149,42 +202,31 @@ function* mapChanges(a: ExtentMap, b: ExtentMap): Generator<MapChange> {
   const left = new MapCursor(a);
   const right = new MapCursor(b);
   for (;;) {
-    const x = left.peek();
-    const y = right.peek();
-    if (x === undefined && y === undefined) return;
-    if (
-      x?.kind === 'page' &&
-      y?.kind === 'page' &&
-      x.key === y.key &&
-      x.ref !== undefined &&
-      y.ref !== undefined &&
-      samePage(x.ref, y.ref)
-    ) {
-      left.skip();
-      right.skip();
-      continue;
-    }
-    const xKey = x?.key ?? Number.POSITIVE_INFINITY;
-    const yKey = y?.key ?? Number.POSITIVE_INFINITY;
-    if (x?.kind === 'page' && xKey <= yKey) {
-      if (y?.kind === 'page' && yKey === xKey && y.level > x.level) right.descend();
+    left.skipSame(right);
+    if (left.front === 'end' && right.front === 'end') return;
+    if (left.front === 'page' && left.key <= right.key) {
+      if (right.front !== 'page' || right.key !== left.key) left.descend();
+      else if (left.ref !== undefined && right.ref !== undefined && samePage(left.ref, right.ref)) {
+        left.skip();
+        right.skip();
+      } else if (right.level > left.level) right.descend();
       else left.descend();
       continue;
     }
-    if (y?.kind === 'page' && yKey <= xKey) {
+    if (right.front === 'page' && right.key <= left.key) {
       right.descend();
       continue;
     }
-    const start = Math.min(xKey, yKey);
-    const here = x?.kind === 'extent' && xKey === start ? x.extent : undefined;
-    const there = y?.kind === 'extent' && yKey === start ? y.extent : undefined;
+    const start = Math.min(left.key, right.key);
+    const before = left.key === start ? left.extent() : undefined;
+    const after = right.key === start ? right.extent() : undefined;
     const end = Math.min(
-      here === undefined ? xKey : start + here.length,
-      there === undefined ? yKey : start + there.length,
+      before === undefined ? left.key : start + before.length,
+      after === undefined ? right.key : start + after.length,
     );
-    if (here !== undefined) left.consume(end);
-    if (there !== undefined) right.consume(end);
-    if (!isSameExtent(here, there)) yield { start, end, before: here, after: there };
+    if (before !== undefined) left.consume(end);
+    if (after !== undefined) right.consume(end);
+    if (!isSameExtent(before, after)) yield { start, end, before, after };
   }
 }
 

@@ -58,6 +58,11 @@ export class FailStopStorage implements Storage {
     this.guard(() => this.inner.truncate(lengthBytes));
   }
 
+  /** Cuts off bytes that nothing refers to: also after a failure, when that is all that may be done. */
+  cutBack(lengthBytes: number): void {
+    this.inner.truncate(lengthBytes);
+  }
+
   sync(): void {
     this.guard(() => this.inner.sync());
   }

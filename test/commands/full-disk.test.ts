@@ -1,4 +1,4 @@
-import { copyFileSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { mountFileSystem } from '../support/file-system.ts';
@@ -35,14 +35,9 @@ describe.skipIf(typeof mounted === 'string')('a file system that gets full while
     await ok(['import', 'small.raw', 'a.vsi', '--compression', compression, '-q']);
     const image = join(place, 'a.vsi');
     copyFileSync(path('a.vsi'), image);
-    const { size } = statSync(image);
     expect(await fails(79, ['import', 'big.raw', image, '-q'])).toMatch(FULL);
     expect(readdirSync(place)).toEqual(['a.vsi', 'lost+found']);
-    expect(
-      readFileSync(image)
-        .subarray(0, size)
-        .equals(readFileSync(path('a.vsi'))),
-    ).toBe(true);
+    expect(readFileSync(image).equals(readFileSync(path('a.vsi')))).toBe(true);
     await ok(['check', image, '--data', '-q']);
     rmSync(image);
     rmSync(path('a.vsi'));

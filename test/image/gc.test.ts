@@ -109,6 +109,18 @@ describe('gc', () => {
     expect(openDisk(disk).info().space.dataBytes).toBe(8 * MIB + 5 * 4096);
   });
 
+  it('does not make a small image longer', async () => {
+    const { image, disk } = newImage({ sizeBytes: 2 * MIB });
+    await image.write(0, noise(10 * 4096, 1));
+    await commit(image, 'first');
+    await image.write(0, noise(3 * 4096, 2));
+    await commit(image, 'second');
+    await image.deleteVersions(['1']);
+    const before = disk.sizeBytes;
+    expect(await image.gc()).toMatchObject({ fileBytesBefore: before });
+    expect(disk.sizeBytes).toBeLessThanOrEqual(before);
+  });
+
   it('does not change anything that can be seen', async () => {
     const { image } = newImage({ sizeBytes: 300_000, blockSizeBytes: 512, compression: { codec: 'zstd', level: 1 } });
     for (let seed = 0; seed < 12; seed++) {
