@@ -110,11 +110,6 @@ export function argumentUsage(argument: ArgumentDefinition): string {
   return argumentSyntax(argument).replace(/[<>]/g, '');
 }
 
-/** An option as manuals write it: `-m, --message MESSAGE`. */
-export function optionUsage(option: OptionDefinition): string {
-  return optionFlags(option).replace(/[<>]/g, '');
-}
-
 function optionFlags(option: OptionDefinition): string {
   const short = option.short === undefined ? [] : [`-${option.short}`];
   const long = option.shortOnly === true ? [] : [`--${option.name}`];

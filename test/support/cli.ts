@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
@@ -9,9 +9,6 @@ import type { Io, StopSignal } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
 
 export const BINARY = fileURLToPath(new URL('../../bin/vsimg.js', import.meta.url));
-
-/** True once the bundle that the real binary loads has been built. */
-export const BUILT = existsSync(fileURLToPath(new URL('../../dist/cli/main.cjs', import.meta.url)));
 
 export interface RunOptions {
   readonly stdin?: string | Uint8Array;
