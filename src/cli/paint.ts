@@ -8,13 +8,23 @@ export interface Paint {
   readonly version: (text: string) => string;
   /** Branches and tags. */
   readonly ref: (text: string) => string;
+  /** Tells neighbours in a picture apart. */
+  readonly hues: readonly ((text: string) => string)[];
 }
 
 function same(text: string): string {
   return text;
 }
 
-export const PLAIN: Paint = { strong: same, faint: same, good: same, bad: same, version: same, ref: same };
+export const PLAIN: Paint = {
+  strong: same,
+  faint: same,
+  good: same,
+  bad: same,
+  version: same,
+  ref: same,
+  hues: [same],
+};
 
 /** Colours by chalk, which is only loaded here because it costs start-up time. */
 export async function loadColours(): Promise<Paint> {
@@ -27,6 +37,7 @@ export async function loadColours(): Promise<Paint> {
     bad: (text) => chalk.red(text),
     version: (text) => chalk.yellow(text),
     ref: (text) => chalk.cyan(text),
+    hues: [chalk.blue, chalk.green, chalk.yellow, chalk.magenta, chalk.cyan, chalk.red],
   };
 }
 

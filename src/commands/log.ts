@@ -11,6 +11,7 @@ import type { HeadInfo, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
 import { SHORT_LISTING, withImage } from './opening.ts';
+import { parseRange, RangeFilter } from './range-filter.ts';
 
 export const definition: CommandDefinition = {
   description: 'Lists versions, newest first, with the tags and branches that name them.',
@@ -25,6 +26,12 @@ export const definition: CommandDefinition = {
     REVISION_OPTION,
     { name: 'oneline', description: 'a line for each version' },
     { name: 'graph', description: 'draw lines of history beside the versions' },
+    {
+      name: 'range',
+      value: 'OFF:LEN',
+      repeats: true,
+      description: 'only versions that changed something in this part of the disk, or in another that is given',
+    },
     { short: 'n', name: 'max-count', value: 'N', description: 'at most N versions' },
   ],
   access: 'reads',
@@ -32,11 +39,19 @@ export const definition: CommandDefinition = {
     { command: 'vsimg log disk.vsi', explanation: 'everything' },
     { command: 'vsimg log disk.vsi --oneline --graph', explanation: 'an overview of all branches' },
     {
+      command: 'vsimg log disk.vsi --range 1M:64k --range 0:512',
+      explanation: 'who changed the 64 KiB at 1 MiB, or the first sector',
+    },
+    {
       command: "vsimg log disk.vsi -n 1 --json | jq -r '.versions[0].version'",
       explanation: 'number of the newest version',
     },
   ],
-  details: ['Dates are UTC. All versions are listed, also those that no branch or tag leads to.'],
+  details: [
+    'Dates are UTC. All versions are listed, also those that no branch or tag leads to.',
+    'With --range a version is compared with its parent, as diff does, and a first version with an empty disk; --graph then ' +
+      'leads from each version to the nearest one before it that is listed.',
+  ],
   statuses: [],
 };
 
@@ -45,13 +60,28 @@ export async function run(context: CommandContext): Promise<number> {
   const { path, rev } = parseTarget(args.operand(0), args.value('revision'));
   const countText = args.value('max-count');
   const count = countText === undefined ? Number.POSITIVE_INFINITY : parseCount(countText, '-n');
+  const ranges = args.values('range').map(parseRange);
+  const print = output.format === 'json' ? printJson : printText;
+  if (ranges.length > 0) {
+    // Whoever selects may have to go through all of them.
+    return withImage(context, { path, mode: 'read-long' }, async (image) => {
+      const filter = new RangeFilter(image, ranges);
+      const all = rev === null ? image.versions() : ancestry(image, rev);
+      await print(context, {
+        path: image.path,
+        head: image.info().head,
+        versions: filter.select(all, { output, count }),
+        parentOf: (version) => filter.parentOf(version),
+      });
+      return 0;
+    });
+  }
   return withImage(context, { path, mode: 'read' }, async (image) => {
-    const look = (): Listing => ({
+    const look = () => ({
       path: image.path,
       head: image.info().head,
       versions: limited(rev === null ? image.versions() : ancestry(image, rev), count),
     });
-    const print = output.format === 'json' ? printJson : printText;
     if (Math.min(count, image.info().versionCount) > SHORT_LISTING) await image.whileHeld(() => print(context, look()));
     else {
       const listing = image.inOneState(() => {
@@ -67,7 +97,9 @@ export async function run(context: CommandContext): Promise<number> {
 interface Listing {
   readonly path: string;
   readonly head: HeadInfo;
-  readonly versions: Iterable<VersionInfo>;
+  readonly versions: Iterable<VersionInfo> | AsyncIterable<VersionInfo>;
+  /** Where a graph leads to, if not to the parent. */
+  readonly parentOf?: (version: VersionInfo) => Promise<number | null>;
 }
 
 function* limited(versions: Iterable<VersionInfo>, count: number): Generator<VersionInfo> {
@@ -94,7 +126,7 @@ async function printJson({ output }: CommandContext, { path, head, versions }: L
   const list = output.list();
   await list.open({ filename: path, head: describeHead(head) }, 'versions');
   const giveTurn = turnGiver();
-  for (const version of versions) {
+  for await (const version of versions) {
     if (output.closed) return;
     await list.item(describeVersion(version));
     await giveTurn();
@@ -102,16 +134,17 @@ async function printJson({ output }: CommandContext, { path, head, versions }: L
   await list.close();
 }
 
-async function printText({ args, output }: CommandContext, { head, versions }: Listing): Promise<void> {
+async function printText({ args, output }: CommandContext, { head, versions, parentOf }: Listing): Promise<void> {
   const paint = await output.paint();
   const { branch } = head;
   const graph = args.has('graph') ? new Graph() : undefined;
   const oneline = args.has('oneline');
   const giveTurn = turnGiver();
   let first = true;
-  for (const version of versions) {
+  for await (const version of versions) {
     if (output.closed) return;
-    const row = graph?.next(version);
+    const parent = parentOf !== undefined && graph !== undefined ? await parentOf(version) : version.parent;
+    const row = graph?.next({ number: version.number, parent });
     const prefix = row === undefined ? { first: '', rest: '' } : { first: `${row.first} `, rest: `${row.rest} ` };
     const lines = oneline ? [versionLine(version, branch, paint)] : entryLines(version, branch, paint);
     if (!oneline && !first && row === undefined) await output.line('');

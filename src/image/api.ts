@@ -97,6 +97,61 @@ export interface DiffRange {
   readonly kind: 'data' | 'zero' | 'hole';
 }
 
+/** What changed a range last: a version, null for uncommitted changes, 0 if it is as the first version began, never written. */
+export type LastWriter = number | null;
+
+/** A part of one state of the disk: `rev` null is the working state; without `end` it goes to the end of the disk. */
+export interface DiskPart {
+  readonly rev: string | null;
+  readonly start: number;
+  readonly end?: number | undefined;
+}
+
+/** A range with what the one that changed it last made of it. */
+export interface BlameRange {
+  readonly start: number;
+  readonly length: number;
+  readonly kind: 'data' | 'zero';
+  readonly version: LastWriter;
+}
+
+/** `lost`: given up by a repair; reading it is an error. */
+export interface PlacedRange {
+  readonly start: number;
+  readonly length: number;
+  readonly kind: 'data' | 'zero' | 'lost';
+  readonly version: LastWriter;
+  readonly isCompressed: boolean;
+  /** Where the bytes lie in the container, one behind the other as they are; undefined where they do not. */
+  readonly hostOffset: number | undefined;
+}
+
+/** What a stretch of the disk shows in a picture: the newest version that changed something in it. */
+export interface HeatCell {
+  readonly version: LastWriter;
+  /** 'zero': that version only made zeros there. */
+  readonly kind: 'data' | 'zero';
+}
+
+/** One state of the disk, cut into stretches of equal length; undefined where nothing was written, or behind its end. */
+export interface HeatRow {
+  readonly version: number | null;
+  readonly cells: readonly (HeatCell | undefined)[];
+}
+
+export interface HeatOptions {
+  readonly columnCount: number;
+  /** Newest states that get a row. */
+  readonly rowCount: number;
+}
+
+/** Newest first. */
+export interface HeatMap {
+  readonly start: number;
+  readonly end: number;
+  readonly rows: readonly HeatRow[];
+}
+
 export interface CommitOptions {
   readonly message: string;
   readonly tag?: string;

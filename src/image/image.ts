@@ -25,6 +25,7 @@ import { checkDeletion, deletableRef, deleteVersions } from './delete.ts';
 import { describeHead, describeImage, describeVersion } from './describe.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
+import { History } from './history.ts';
 import { type LookSource, Looks } from './looks.ts';
 import { Queue } from './queue.ts';
 import { repairContainer } from './repair.ts';
@@ -51,6 +52,8 @@ const VERSIONS_A_LOOK = 16;
  * id prefix); null stands for the working state.
  */
 export class Image {
+  /** Which version wrote what. */
+  readonly history: History;
   private readonly looks: Looks;
   /** A change reads and changes step by step: two at a time would see each other's halves. */
   private readonly changes = new Queue();
@@ -60,6 +63,7 @@ export class Image {
   /** With a source the container is only looked into, without a lock of its own. */
   constructor(container: Container, source?: LookSource) {
     this.looks = new Looks(container, source);
+    this.history = new History(this.looks);
   }
 
   private get container(): Container {

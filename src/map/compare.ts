@@ -23,6 +23,14 @@ export interface MapDifference {
   readonly b: boolean;
 }
 
+/** Blocks `[start, end)`. */
+export interface BlockRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+const EVERYWHERE: BlockRange = { start: 0, end: Number.POSITIVE_INFINITY };
+
 interface Frame {
   readonly node: TreeNode<number, Extents>;
   /** Of what stands in front. */
@@ -38,6 +46,8 @@ class MapCursor {
   front: 'page' | 'extent' | 'end' = 'end';
   /** First block of what is in front; infinite at the end. */
   key = Number.POSITIVE_INFINITY;
+  /** Of a page: nothing in it covers blocks from here on. */
+  end = Number.POSITIVE_INFINITY;
   /** Of a page: where it is stored, if it is. */
   ref: PageRef | undefined;
   level = 0;
@@ -54,12 +64,13 @@ class MapCursor {
   constructor(map: ExtentMap) {
     this.tree = map.tree;
     const top = map.tree.topChild();
-    if (top !== null) this.setPage(0, top, Number.POSITIVE_INFINITY);
+    if (top !== null) this.setPage({ start: 0, end: Number.POSITIVE_INFINITY }, top, Number.POSITIVE_INFINITY);
   }
 
-  private setPage(key: number, child: Child<number, Extents>, level: number): void {
+  private setPage({ start, end }: BlockRange, child: Child<number, Extents>, level: number): void {
     this.front = 'page';
-    this.key = key;
+    this.key = start;
+    this.end = end;
     this.ref = isStored(child) ? child : undefined;
     this.level = level;
   }
@@ -67,7 +78,7 @@ class MapCursor {
   private settle(): void {
     this.leaf = undefined;
     for (let frame = this.frames.at(-1); frame !== undefined; frame = this.frames.at(-1)) {
-      const { node, index } = frame;
+      const { node, index, upper } = frame;
       if (isLeaf(node)) {
         if (index < extentCount(node.leaf)) {
           this.leaf = frame;
@@ -79,13 +90,22 @@ class MapCursor {
           return;
         }
       } else if (index < node.keys.length) {
-        this.setPage(node.keys[index] as number, node.children[index] as Child<number, Extents>, node.level - 1);
+        const range = {
+          start: node.keys[index] as number,
+          end: node.keys[index + 1] ?? upper ?? Number.POSITIVE_INFINITY,
+        };
+        this.setPage(range, node.children[index] as Child<number, Extents>, node.level - 1);
         return;
       }
       this.frames.pop();
     }
     this.front = 'end';
     this.key = Number.POSITIVE_INFINITY;
+  }
+
+  /** True if a page is in front that covers nothing from `block` on: extents never reach into the next page. */
+  isBefore(block: number): boolean {
+    return this.front === 'page' && this.end <= block;
   }
 
   /** Passes over the page or extent in front. */
@@ -163,16 +183,22 @@ function isSameFront(a: MapCursor, b: MapCursor): boolean {
   );
 }
 
-/** Where two maps differ, ascending. Pages that both hold are passed over unread, so the cost follows the difference. */
-export function* compareMaps(a: ExtentMap, b: ExtentMap): Generator<MapDifference> {
-  for (const { start, end, before, after } of mapChanges(a, b))
-    yield { start, end, a: before !== undefined, b: after !== undefined };
+/**
+ * Where two maps differ `within` a range, ascending and cut to it. Pages that both hold, or that lie outside, are passed over
+ * unread, so the cost follows the difference.
+ */
+export function* compareMaps(a: ExtentMap, b: ExtentMap, within = EVERYWHERE): Generator<MapDifference> {
+  for (const change of mapChanges(a, b, within)) {
+    const start = Math.max(change.start, within.start);
+    const end = Math.min(change.end, within.end);
+    if (start < end) yield { start, end, a: change.before !== undefined, b: change.after !== undefined };
+  }
 }
 
 /** The same as runs of `b`, as long as they can be. */
 export function* changedRuns(a: ExtentMap, b: ExtentMap): Generator<Run> {
   let held: Run | undefined;
-  for (const { start, end, after } of mapChanges(a, b)) {
+  for (const { start, end, after } of mapChanges(a, b, EVERYWHERE)) {
     const run = { start, length: end - start, log: after?.log, kind: after?.kind ?? EXTENT_KIND.data };
     if (held !== undefined && isContinued(held, run)) {
       held = { ...held, length: held.length + run.length };
@@ -197,13 +223,23 @@ interface MapChange {
   readonly after: Extent | undefined;
 }
 
-function* mapChanges(a: ExtentMap, b: ExtentMap): Generator<MapChange> {
+/** In front of the range there may be more, of pages that only one side passed over. */
+function* mapChanges(a: ExtentMap, b: ExtentMap, within: BlockRange): Generator<MapChange> {
   if (isSameInline(a.tree, b.tree)) return;
   const left = new MapCursor(a);
   const right = new MapCursor(b);
   for (;;) {
     left.skipSame(right);
     if (left.front === 'end' && right.front === 'end') return;
+    if (Math.min(left.key, right.key) >= within.end) return;
+    if (left.isBefore(within.start)) {
+      left.skip();
+      continue;
+    }
+    if (right.isBefore(within.start)) {
+      right.skip();
+      continue;
+    }
     if (left.front === 'page' && left.key <= right.key) {
       if (right.front !== 'page' || right.key !== left.key) left.descend();
       else if (left.ref !== undefined && right.ref !== undefined && samePage(left.ref, right.ref)) {

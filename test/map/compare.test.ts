@@ -28,8 +28,13 @@ function blocksOf(differences: Iterable<Difference>): string[] {
   return result;
 }
 
+interface Side {
+  readonly map: ExtentMap;
+  readonly model: Meaning[];
+}
+
 /** Blocks that both have lost may count as different or, in a page that both hold, as the same. */
-function expectDifference(a: { map: ExtentMap; model: Meaning[] }, b: { map: ExtentMap; model: Meaning[] }): void {
+function expectDifference(a: Side, b: Side): void {
   const found = blocksOf(compareMaps(a.map, b.map)).map((what, block) =>
     a.model[block] === 'lost' && b.model[block] === 'lost' ? '=' : what,
   );
@@ -60,7 +65,15 @@ describe('compareMaps', () => {
           return { map, model };
         });
         for (const x of sides) for (const y of sides) expectDifference(x, y);
-        expectDifference({ map: base, model: baseModel }, sides[0] as { map: ExtentMap; model: Meaning[] });
+        expectDifference({ map: base, model: baseModel }, sides[0] as Side);
+        const [x, y] = sides as [Side, Side];
+        const within = { start: 100 * flushes, end: 100 * flushes + 333 };
+        const isLost = (block: number) => x.model[block] === 'lost' && y.model[block] === 'lost';
+        const cut = bruteForce(x.model, y.model).map((what, block) =>
+          block >= within.start && block < within.end ? what : '=',
+        );
+        const found = blocksOf(compareMaps(x.map, y.map, within));
+        expect(found.map((what, block) => (isLost(block) ? '=' : what))).toEqual(cut);
       }),
     );
   });
@@ -82,10 +95,10 @@ describe('compareMaps', () => {
 
   const EXTENTS = 100_000;
 
-  function bigMap(): { file: PageFile; root: ReturnType<ExtentMap['tree']['flush']>; levels: number } {
+  function bigMap(extents = EXTENTS): { file: PageFile; root: ReturnType<ExtentMap['tree']['flush']>; levels: number } {
     const file = new PageFile();
     const map = new ExtentMap(file.store(), null);
-    for (let index = 0; index < EXTENTS; index++) map.set(2 * index, 1, 3 * index);
+    for (let index = 0; index < extents; index++) map.set(2 * index, 1, 3 * index);
     const root = map.tree.flush(file.sink());
     return { file, root, levels: levelsOf(extentLayout, file.store(), root) };
   }
@@ -103,6 +116,22 @@ describe('compareMaps', () => {
       });
       expect(counts.reads).toBeLessThanOrEqual(2 * levels + 2);
     }
+  });
+
+  it('reads a handful of pages for a range of maps that share nothing', () => {
+    const [one, other] = [bigMap(20_000), bigMap(20_000)];
+    const pages = [one.file.store(), other.file.store()] as const;
+    const start = 20_000;
+    const compare = () => {
+      const [a, b] = [new ExtentMap(pages[0], one.root), new ExtentMap(pages[1], other.root)];
+      b.set(start + 2, 1, 2 ** 40);
+      b.set(start + 2000, 1, 2 ** 40);
+      return [...compareMaps(a, b, { start, end: start + 10 })];
+    };
+    const reads = one.file.storage.during(() =>
+      expect(compare()).toEqual([{ start: start + 2, end: start + 3, a: true, b: true }]),
+    ).reads;
+    expect(reads).toBeLessThanOrEqual(2 * one.levels + 2);
   });
 
   it('reads nothing but the tops for maps that are the same, and what was cleared for a map that lost its end', () => {

@@ -1,0 +1,92 @@
+import { ExtentMap } from '../map/extent-map.ts';
+import type { ByteRange } from '../storage/transfer.ts';
+import { turnGiver } from '../storage/turns.ts';
+import { resolveRevision } from '../versions/revision.ts';
+import type { BlameRange, DiskPart, HeatMap, HeatOptions, PlacedRange } from './api.ts';
+import { blame } from './blame.ts';
+import { workingView } from './commit.ts';
+import { heatMap } from './heat.ts';
+import { changesOf, stepOf } from './lineage.ts';
+import type { Looks } from './looks.ts';
+import { placedRanges } from './placed.ts';
+import { checkRange, type View } from './view.ts';
+
+interface Found {
+  readonly version: number | null;
+  readonly view: View;
+  readonly range: ByteRange;
+}
+
+/** Which version wrote which part of the disk. Errors of all: 'not-found' for the revision, 'refused' behind the end of the disk. */
+export class History {
+  readonly #looks: Looks;
+
+  constructor(looks: Looks) {
+    this.#looks = looks;
+  }
+
+  /** What changed each part last, in order. */
+  blame(part: DiskPart): Promise<BlameRange[]> {
+    return this.#whileHeld(() => {
+      const { version, range } = this.#find(part);
+      return blame(this.#looks.container, version, range);
+    });
+  }
+
+  /** The same, and where the data lies. */
+  async *places(part: DiskPart): AsyncIterableIterator<PlacedRange> {
+    const letGo = this.#looks.hold('required');
+    try {
+      const { container } = this.#looks;
+      const { version, view, range } = this.#find(part);
+      const giveTurn = turnGiver();
+      for (const placed of placedRanges(container, view, await blame(container, version, range))) {
+        yield placed;
+        const turn = giveTurn();
+        if (turn !== undefined) await turn;
+      }
+    } finally {
+      letGo();
+    }
+  }
+
+  /** A picture of it through time. */
+  heatMap(part: DiskPart, options: HeatOptions): Promise<HeatMap> {
+    return this.#whileHeld(() => {
+      const { version, range } = this.#find(part);
+      return heatMap(this.#looks.container, version, { ...options, range });
+    });
+  }
+
+  /** True if version `number` differs from the one it was made from anywhere in `ranges`. */
+  changed(number: number, ranges: readonly ByteRange[]): boolean {
+    return this.#looks.look(() => {
+      const { container } = this.#looks;
+      const { step } = stepOf(container, number);
+      return ranges.some((range) => changesOf(container, step, range).next().done !== true);
+    });
+  }
+
+  async #whileHeld<T>(action: () => Promise<T>): Promise<T> {
+    const letGo = this.#looks.hold('required');
+    try {
+      return await action();
+    } finally {
+      letGo();
+    }
+  }
+
+  #find({ rev, start, end }: DiskPart): Found {
+    const { container } = this.#looks;
+    const { versions, refs, head, pages } = container;
+    const version = rev === null ? null : resolveRevision(rev, { versions, refs, head: head.version });
+    let view = workingView(container);
+    if (version !== null) {
+      const { map, sizeBytes } = versions.need(version);
+      view = { map: new ExtentMap(pages, map), sizeBytes };
+    }
+    const range = { start, end: end ?? Math.max(start, view.sizeBytes) };
+    checkRange(range.start, range.end, view.sizeBytes);
+    return { version, view, range };
+  }
+}
