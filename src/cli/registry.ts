@@ -15,6 +15,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'write', summary: 'change bytes of the working state', load: () => import('../commands/write.ts') },
   { name: 'commit', summary: 'make the working state a version', load: () => import('../commands/commit.ts') },
   { name: 'diff', summary: 'show ranges that differ between versions', load: () => import('../commands/diff.ts') },
+  { name: 'compare', summary: 'compare the bytes of two disks', load: () => import('../commands/compare.ts') },
   { name: 'checkout', summary: 'make a version the working state', load: () => import('../commands/checkout.ts') },
   { name: 'tag', summary: 'list, make or delete names of versions', load: () => import('../commands/tag.ts') },
   { name: 'branch', summary: 'list, make or delete lines of history', load: () => import('../commands/branch.ts') },
