@@ -16,6 +16,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'commit', summary: 'make the working state a version', load: () => import('../commands/commit.ts') },
   { name: 'diff', summary: 'show ranges that differ between versions', load: () => import('../commands/diff.ts') },
   { name: 'compare', summary: 'compare the bytes of two disks', load: () => import('../commands/compare.ts') },
+  { name: 'measure', summary: 'tell what an image would take', load: () => import('../commands/measure.ts') },
   { name: 'checkout', summary: 'make a version the working state', load: () => import('../commands/checkout.ts') },
   { name: 'tag', summary: 'list, make or delete names of versions', load: () => import('../commands/tag.ts') },
   { name: 'branch', summary: 'list, make or delete lines of history', load: () => import('../commands/branch.ts') },

@@ -65,7 +65,7 @@ export async function run(context: CommandContext): Promise<number> {
     tail: args.has('ignore-tail') ? 'zeros' : 'differs',
     onProgress: progress.start('compare'),
   };
-  const a = findDisk(context, nameA, args.value('format-a'));
+  const a = findDisk(context, nameA, { format: args.value('format-a') });
   const b = findOther(context, a, nameB);
   if (a.kind === 'state' && b.kind === 'state' && isSameFile(a.path, b.path)) {
     return withImage(context, { path: a.path, mode: 'read-long' }, (image) =>
@@ -90,7 +90,7 @@ export async function run(context: CommandContext): Promise<number> {
 /** A pipe that was opened for A must not keep the process when B is not there. */
 function findOther(context: CommandContext, a: Disk, name: string): Disk {
   try {
-    return findDisk(context, name, context.args.value('format-b'));
+    return findDisk(context, name, { format: context.args.value('format-b') });
   } catch (error) {
     if (a.kind === 'raw') a.source.close();
     throw error;
