@@ -5,7 +5,7 @@
 
 /** Error codes with the exit status the command-line tool gives for each. */
 export const EXIT_STATUS = {
-  /** `diff --exit-code`: there are differences. Not an error. */
+  /** `compare`, `diff --exit-code`: there are differences. Not an error. */
   differs: 1,
   /** `check`: it could not be carried out, for whatever reason but a wrong command line. Not a code of errors. */
   'check-incomplete': 1,

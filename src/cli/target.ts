@@ -90,15 +90,19 @@ export function parseNewImage(text: string, exists: Exists = fileExists): string
   }
 }
 
+/** Whether two names lead to one file. */
+export function isSameFile(one: string, other: string): boolean {
+  const first = stat(one);
+  const second = stat(other);
+  if (first === undefined || second === undefined) return false;
+  return first.dev === second.dev && first.ino === second.ino && first.ino !== 0;
+}
+
 /**
  * Refuses to use one file as both ends of a transfer.
  * @throws VsimgError 'usage'
  */
 export function requireDifferentFiles(one: string, other: string): void {
-  const first = stat(one);
-  const second = stat(other);
-  if (first === undefined || second === undefined) return;
-  if (first.dev === second.dev && first.ino === second.ino && first.ino !== 0) {
-    throw new VsimgError('usage', `'${one}' and '${other}' are the same file`, { hint: 'name another file' });
-  }
+  if (!isSameFile(one, other)) return;
+  throw new VsimgError('usage', `'${one}' and '${other}' are the same file`, { hint: 'name another file' });
 }

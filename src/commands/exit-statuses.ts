@@ -3,7 +3,7 @@ import { type ErrorCode, EXIT_STATUS } from '../errors.ts';
 
 /** What each status means; the key is the `code` that errors carry with --json. */
 export const STATUS_MEANINGS: Readonly<Record<ErrorCode, string>> = {
-  differs: 'diff --exit-code: there are differences',
+  differs: 'compare, diff --exit-code: they differ',
   'check-incomplete': 'check: it could not be carried out',
   'check-errors': 'check: there are errors',
   'check-leaks': 'check: there is leaked space, but no error',

@@ -146,17 +146,7 @@ export class Container {
   /** Makes an empty container on an empty storage and opens it. Errors: 'usage' for impossible sizes. */
   static create(storage: Storage, create: CreateOptions, options: ContainerOptions = {}): Container {
     const blockBytes = create.blockSizeBytes ?? DEFAULT_BLOCK_BYTES;
-    if (
-      !Number.isSafeInteger(blockBytes) ||
-      blockBytes < MIN_BLOCK_BYTES ||
-      blockBytes > MAX_BLOCK_BYTES ||
-      (blockBytes & (blockBytes - 1)) !== 0
-    ) {
-      throw new VsimgError(
-        'usage',
-        `block size ${blockBytes} is not a power of two from ${MIN_BLOCK_BYTES} to ${MAX_BLOCK_BYTES}`,
-      );
-    }
+    checkBlockSize(blockBytes);
     checkSize(create.sizeBytes);
     const header: Header = {
       features: NO_FEATURES,
@@ -381,6 +371,16 @@ function readBothSlots(storage: Storage, options: ReadSlotsOptions = {}): Slots 
 function slotBytes(storage: Storage): Uint8Array {
   const bytes = new Uint8Array(2 * SLOT_BYTES);
   return bytes.subarray(0, storage.read(bytes, SLOT_A_OFFSET));
+}
+
+/** Errors: 'usage'. */
+export function checkBlockSize(blockBytes: number): void {
+  const isPower = Number.isSafeInteger(blockBytes) && (blockBytes & (blockBytes - 1)) === 0;
+  if (isPower && blockBytes >= MIN_BLOCK_BYTES && blockBytes <= MAX_BLOCK_BYTES) return;
+  throw new VsimgError(
+    'usage',
+    `block size ${blockBytes} is not a power of two from ${MIN_BLOCK_BYTES} to ${MAX_BLOCK_BYTES}`,
+  );
 }
 
 /** Errors: 'usage' for a size that is not a whole number from 0 to what the map can address. */

@@ -1,9 +1,11 @@
 import { VsimgError } from '../errors.ts';
-import { MAGIC, READER_LOCKS_OFFSET, WRITER_LOCK_OFFSET } from '../format/layout.ts';
+import { MAGIC, READER_LOCKS_OFFSET, SLOT_A_OFFSET, SLOT_B_OFFSET, WRITER_LOCK_OFFSET } from '../format/layout.ts';
+import { readAt } from '../storage/descriptor.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { LockHolder } from '../storage/lock-holder.ts';
 import { NewFile } from '../storage/new-file.ts';
 import type { LockableStorage } from '../storage/storage.ts';
+import type { DataSource } from '../storage/transfer.ts';
 import type { CreateOptions } from './api.ts';
 import { Container, type ContainerOptions } from './container.ts';
 import { heldGenerations } from './held.ts';
@@ -96,8 +98,7 @@ export async function createImageFile<T>(
 export function refuseContainer(path: string): void {
   const storage = FileStorage.open(path, { mode: 'read', locking: 'off' });
   try {
-    const start = new Uint8Array(MAGIC.length);
-    if (storage.read(start, 0) < start.length || Buffer.compare(start, MAGIC) !== 0) return;
+    if (!hasMagic((into, position) => storage.read(into, position))) return;
   } finally {
     storage.close();
   }
@@ -105,6 +106,18 @@ export function refuseContainer(path: string): void {
     path,
     hint: 'name a raw file or a device',
   });
+}
+
+/** True for a container, also for one with a damaged slot. What is read from front to back is never taken for one. */
+export function isContainer({ file }: DataSource): boolean {
+  return file !== undefined && hasMagic((into, position) => readAt(file.descriptor, into, position));
+}
+
+function hasMagic(read: (into: Uint8Array, position: number) => number): boolean {
+  const start = new Uint8Array(MAGIC.length);
+  return [SLOT_A_OFFSET, SLOT_B_OFFSET].some(
+    (position) => read(start, position) === start.length && Buffer.compare(start, MAGIC) === 0,
+  );
 }
 
 /** A container that is replaced must not have a writer at work. */

@@ -20,7 +20,7 @@ import { NOTHING_WRITTEN } from './write.ts';
 export const WINDOW_BYTES = SEGMENT_BYTES;
 
 /** The same on every machine, because places in the file depend on it; enough for as many threads as there may be. */
-const JOBS_UNDER_WAY = 8;
+export const JOBS_UNDER_WAY = 8;
 
 /** One job under way: its ranges, and where its stored bytes go. */
 interface Filling {

@@ -1,6 +1,6 @@
 import { VsimgError } from '../errors.ts';
 import { ExtentMap } from '../map/extent-map.ts';
-import type { DataSource, DataTarget, Piece } from '../storage/transfer.ts';
+import type { ByteRange, DataSource, DataTarget, Piece } from '../storage/transfer.ts';
 import { checkRefName, type RefKind } from '../versions/refs.ts';
 import { resolveRevision } from '../versions/revision.ts';
 import type {
@@ -40,7 +40,7 @@ import {
   type ImportOptions,
   importSource,
 } from './transfer.ts';
-import { checkRange, type View, viewPieces } from './view.ts';
+import { checkRange, type View, viewDataRanges, viewPieces } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
 
 const LOOK_BYTES = 1024 * 1024;
@@ -263,13 +263,13 @@ export class Image {
   }
 
   /** Ranges that differ, ascending. */
-  *diff(a: string | null, b: string | null): IterableIterator<DiffRange> {
-    const letGo = this.looks.hold('required');
-    try {
-      yield* diffViews(this.view(a), this.view(b), this.container.blockBytes);
-    } finally {
-      letGo();
-    }
+  diff(a: string | null, b: string | null): IterableIterator<DiffRange> {
+    return this.looks.held(() => diffViews(this.view(a), this.view(b), this.container.blockBytes));
+  }
+
+  /** Where a state may hold data, ascending and apart, without reading it. */
+  dataRanges(rev: string | null): IterableIterator<ByteRange> {
+    return this.looks.held(() => viewDataRanges(this.view(rev), this.container.blockBytes));
   }
 
   setTag(name: string, rev: string, options: { readonly force?: boolean } = {}): Promise<Ref> {

@@ -94,6 +94,16 @@ export class Looks {
     };
   }
 
+  /** What `make` gives, from the first to the last of one state. Errors: as `hold`, for a 'required' lock. */
+  *held<T>(make: () => Iterable<T>): Generator<T, void, undefined> {
+    const letGo = this.hold('required');
+    try {
+      yield* make();
+    } finally {
+      letGo();
+    }
+  }
+
   /** Closing the file ends its locks. */
   close(): void {
     this.#isPinned = false;

@@ -107,6 +107,22 @@ export function viewRuns({ blockBytes }: Container, { map }: View, { start, end 
   return map.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes));
 }
 
+/** Where the map says that there is data, or was before it was lost; ascending and apart. */
+export function* viewDataRanges({ map, sizeBytes }: View, blockBytes: number): Generator<ByteRange> {
+  let held: { start: number; end: number } | undefined;
+  for (const extent of map.extents(0, Math.ceil(sizeBytes / blockBytes))) {
+    const start = extent.start * blockBytes;
+    const end = Math.min(sizeBytes, (extent.start + extent.length) * blockBytes);
+    if (held?.end === start) {
+      held.end = end;
+      continue;
+    }
+    if (held !== undefined) yield held;
+    held = { start, end };
+  }
+  if (held !== undefined) yield held;
+}
+
 /** Data and holes of `[start, end)` in order; data in pieces of at most 1 MiB that are valid until the next is asked for. */
 export function* viewPieces(container: Container, view: View, start: number, end: number): Generator<Piece> {
   checkRange(start, end, view.sizeBytes);

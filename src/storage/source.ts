@@ -260,3 +260,19 @@ function pieceUnit(maxPieceBytes: number): number {
     throw new VsimgError('internal', `bad piece length ${maxPieceBytes}`);
   return maxPieceBytes % PIECE_ALIGNMENT_BYTES === 0 ? PIECE_ALIGNMENT_BYTES : maxPieceBytes;
 }
+
+/** What other kinds of disk images begin with. */
+const FOREIGN_MAGICS: readonly (readonly [magic: string, format: string])[] = [
+  ['QFI\xfb', 'qcow2'],
+  ['KDMV', 'VMDK'],
+  ['vhdxfile', 'VHDX'],
+  ['conectix', 'VHD'],
+];
+
+/** The kind of disk image that a file begins like, if it is one whose bytes are not those of its disk. */
+export function foreignFormat({ file }: DataSource): string | undefined {
+  if (file === undefined) return undefined;
+  const bytes = Buffer.alloc(8);
+  const start = bytes.toString('latin1', 0, readAt(file.descriptor, bytes, 0));
+  return FOREIGN_MAGICS.find(([magic]) => start.startsWith(magic))?.[1];
+}

@@ -186,3 +186,15 @@ describe('vsimg export --seed', () => {
     expect(readFileSync(loop).subarray(-tail.length).equals(tail)).toBe(true);
   });
 });
+
+it('export --seed does not write over a container whose first header is damaged', async () => {
+  const { ok, fails, path } = workspace();
+  await ok(['create', 'a.vsi', '1M', '-q']);
+  await ok(['commit', 'a.vsi', '-m', 'one', '--allow-empty', '-q']);
+  const container = Buffer.alloc(1024 * 1024);
+  readFileSync(path('a.vsi')).copy(container);
+  container.fill(0, 0, 16);
+  writeFileSync(path('victim'), container);
+  await fails(78, ['export', '--seed', '1', 'a.vsi@1', 'victim']);
+  expect(readFileSync(path('victim')).equals(container)).toBe(true);
+});
