@@ -9,14 +9,18 @@ export type {
   DiffRange,
   GcReport,
   HeadInfo,
+  HeldSpace,
   ImageInfo,
   LostRange,
   OnProgress,
+  ReclaimReport,
   Ref,
   RepairReport,
   SpaceInfo,
+  SpaceUsage,
   UnreadableRange,
   VersionInfo,
+  VersionUsage,
   WriteReport,
 } from './image/api.ts';
 export { createImageFile, type OpenFileOptions, openImageFile } from './image/file.ts';

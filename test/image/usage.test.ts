@@ -93,6 +93,21 @@ describe('reclaim', () => {
     expect((await image.reclaim([])).reclaimed).toEqual(reclaimable);
   });
 
+  it('knows how well the rest of a chunk packs', async () => {
+    const { image, disk } = newImage({ sizeBytes: 256 * BLOCK, compression: { codec: 'zstd', level: 1 } });
+    // Of each chunk one half is text, and one half does not compress.
+    for (let chunk = 0; chunk < 16; chunk++) {
+      await image.write(16 * chunk * BLOCK, text(8 * BLOCK, chunk));
+      await image.write((16 * chunk + 8) * BLOCK, noise(8 * BLOCK, chunk));
+    }
+    await commit(image);
+    for (let chunk = 0; chunk < 16; chunk++) await image.zero((16 * chunk + 8) * BLOCK, 8 * BLOCK);
+    await commit(image);
+    const { reclaimed } = await image.reclaim(['1']);
+    expect(reclaimed.dataBytes).toBeGreaterThan(16 * 7 * BLOCK);
+    await expectReclaimed(disk, [1]);
+  });
+
   it('counts the pages of maps that go', async () => {
     const { image, disk } = newImage({ sizeBytes: 8192 * 512, blockSizeBytes: 512 });
     const random = new SeededRandom(1);
