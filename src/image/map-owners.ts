@@ -1,14 +1,9 @@
 import { EXTENT_KIND, extentCount, extentKind, extentLength, extentLog } from '../format/extent-page.ts';
-import type { PageRef, TreeRoot } from '../format/page.ts';
+import type { TreeRoot } from '../format/page.ts';
 import { extentLayout } from '../map/layouts.ts';
 import type { PageStore } from '../map/pages.ts';
 import { walkTree } from '../map/walk.ts';
 import { OwnedRanges, SHARED } from './owned-ranges.ts';
-
-interface OwnedPage {
-  readonly lengthBytes: number;
-  readonly owner: number;
-}
 
 /**
  * Which pages and log blocks one map alone refers to. A page is gone through once, and once more when a second map turns out
@@ -17,7 +12,9 @@ interface OwnedPage {
 export class MapOwners {
   /** Log blocks of data. */
   readonly blocks = new OwnedRanges();
-  private readonly pages = new Map<number, OwnedPage>();
+  /** By place. */
+  private readonly pages = new Map<number, number>();
+  private readonly bytes = new Map<number, number>();
 
   /** Errors: 'corrupt'. */
   add(store: PageStore, root: TreeRoot, owner: number, youngest: number): void {
@@ -25,10 +22,12 @@ export class MapOwners {
     walkTree(extentLayout, store, root, {
       youngest,
       page: (ref) => {
-        const known = this.pages.get(ref.place)?.owner;
+        const known = this.pages.get(ref.place);
         if (known === owner || known === SHARED) return false;
         current = known === undefined ? owner : SHARED;
-        this.note(ref, current);
+        this.pages.set(ref.place, current);
+        this.count(current, ref.lengthBytes);
+        if (known !== undefined) this.count(known, -ref.lengthBytes);
         return true;
       },
       // Comes right after the page that holds it, if any page does.
@@ -42,14 +41,12 @@ export class MapOwners {
     });
   }
 
-  private note({ place, lengthBytes }: PageRef, owner: number): void {
-    this.pages.set(place, { lengthBytes, owner });
+  private count(owner: number, lengthBytes: number): void {
+    this.bytes.set(owner, this.pageBytes(owner) + lengthBytes);
   }
 
-  /** Bytes of the pages of each owner. */
-  pageBytes(): Map<number, number> {
-    const bytes = new Map<number, number>();
-    for (const { lengthBytes, owner } of this.pages.values()) bytes.set(owner, (bytes.get(owner) ?? 0) + lengthBytes);
-    return bytes;
+  /** Bytes of the pages that are the owner's. */
+  pageBytes(owner: number): number {
+    return this.bytes.get(owner) ?? 0;
   }
 }

@@ -112,10 +112,25 @@ export class OwnedRanges {
   }
 }
 
+/** Indexes of the first `count` values, by value. */
 function orderOf(values: Float64Array, count: number): Uint32Array {
-  return Uint32Array.from({ length: count }, (_, index) => index).sort(
-    (a, b) => (values[a] as number) - (values[b] as number),
-  );
+  let least = Number.POSITIVE_INFINITY;
+  let greatest = Number.NEGATIVE_INFINITY;
+  for (let index = 0; index < count; index++) {
+    least = Math.min(least, values[index] as number);
+    greatest = Math.max(greatest, values[index] as number);
+  }
+  const order = new Uint32Array(count);
+  if ((greatest - least + 1) * count > Number.MAX_SAFE_INTEGER) {
+    for (let index = 0; index < count; index++) order[index] = index;
+    return order.sort((a, b) => (values[a] as number) - (values[b] as number));
+  }
+  // Value and index in one number: without a function that compares, sorting takes a fraction of the time.
+  const keys = new Float64Array(count);
+  for (let index = 0; index < count; index++) keys[index] = ((values[index] as number) - least) * count + index;
+  keys.sort();
+  for (let index = 0; index < count; index++) order[index] = (keys[index] as number) % count;
+  return order;
 }
 
 function soleOwner(active: ReadonlyMap<number, number>): number {

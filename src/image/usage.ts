@@ -28,10 +28,9 @@ export async function measureUsage(container: Container): Promise<SpaceUsage> {
   }
   owners.add(pages, header.working.map, WORKING_STATE, generation);
   const data = await divideData(container, owners.blocks);
-  const metadata = owners.pageBytes();
   const held = (owner: number): HeldSpace => ({
     dataBytes: data.get(owner) ?? 0,
-    metadataBytes: metadata.get(owner) ?? 0,
+    metadataBytes: owners.pageBytes(owner),
   });
   return {
     versions: numbers.map((number): VersionUsage => ({ number, ...held(number) })),
