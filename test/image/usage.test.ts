@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Image } from '../../src/image/image.ts';
-import type { MemoryDisk } from '../../src/storage/memory.ts';
-import { commit, newImage, noise, openDisk, text } from '../support/image.ts';
+import { type MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
+import { commit, newImage, noise, openDisk, openStorage, text } from '../support/image.ts';
 import { SeededRandom } from '../support/random.ts';
 import { randomStep } from '../support/script.ts';
+import { CountingStorage } from '../support/storages.ts';
 
 const BLOCK = 4096;
 /** What the pages that a deletion and gc write themselves may differ by from those that were there. */
@@ -180,5 +181,35 @@ describe('usage', () => {
     const { image } = newImage();
     const nothing = { dataBytes: 0, metadataBytes: 0 };
     expect(await image.usage()).toEqual({ versions: [], working: nothing, shared: nothing, unneededDataBytes: 0 });
+  });
+});
+
+describe('the cost', () => {
+  /** Many versions of one block each, over a map of 2048 extents. */
+  async function manyVersions(): Promise<MemoryDisk> {
+    const { image, disk } = newImage({ sizeBytes: 4096 * 512, blockSizeBytes: 512 });
+    const random = new SeededRandom(1);
+    for (const block of random.shuffled(Array.from({ length: 2048 }, (_, index) => index)))
+      await image.write(block * 1024, noise(512, block));
+    await commit(image);
+    for (let version = 0; version < 100; version++) {
+      await image.write(random.below(2048) * 1024, noise(512, 5000 + version));
+      await commit(image);
+    }
+    image.close();
+    return disk;
+  }
+
+  it('of what changed follows the change; of the whole list it is each page once', async () => {
+    const disk = await manyVersions();
+    const storage = new CountingStorage(new MemoryStorage(disk, { readOnly: true }));
+    const image = openStorage(storage);
+    expect([...image.changesOf('50')]).toHaveLength(1);
+    expect(storage.counts.reads).toBeLessThan(12);
+    expect(storage.counts.readBytes).toBeLessThan(20_000);
+    expect([...image.changesOf(null)]).toHaveLength(0);
+    storage.reset();
+    await image.usage();
+    expect(storage.counts.readBytes).toBeLessThan(image.info().space.metadataBytes);
   });
 });
