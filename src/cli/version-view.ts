@@ -1,6 +1,7 @@
 import type { HeadInfo, VersionInfo } from '../image/api.ts';
 import type { JsonObject } from './json.ts';
 import type { Paint } from './paint.ts';
+import { formatExactSize } from './size.ts';
 import { oneLine, subject } from './table.ts';
 import { formatTime } from './time.ts';
 
@@ -51,7 +52,20 @@ export function versionLine(version: VersionInfo, headBranch: string | null, pai
   return `${name}${decoration(version, headBranch, paint)} ${subject(version.message)}`.trimEnd();
 }
 
+/** A version with all its fields and its whole message, on lines of their own. */
+export function versionEntry(version: VersionInfo, headBranch: string | null, paint: Paint): string[] {
+  return [
+    `${paint.version(`version ${version.number}`)}${decoration(version, headBranch, paint)}`,
+    `Id:     ${version.id}`,
+    `Parent: ${version.parent ?? 'none'}`,
+    `Date:   ${formatTime(version.timeSeconds)}`,
+    `Size:   ${formatExactSize(version.sizeBytes)}`,
+    '',
+    ...messageLines(version.message).map((line) => `    ${line}`),
+  ];
+}
+
 /** The lines of a whole message, fit to show. */
-export function messageLines(message: string): string[] {
+function messageLines(message: string): string[] {
   return message.replace(/\n+$/, '').split('\n').map(oneLine);
 }

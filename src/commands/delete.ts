@@ -1,12 +1,12 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
-import { parseCount, plural } from '../cli/number.ts';
+import { plural } from '../cli/number.ts';
 import { PLAIN } from '../cli/paint.ts';
 import { parseImage } from '../cli/target.ts';
 import { describeVersion, versionLine } from '../cli/version-view.ts';
-import { EXIT_STATUS, VsimgError } from '../errors.ts';
-import type { Image } from '../image/image.ts';
+import { EXIT_STATUS } from '../errors.ts';
 import { withImage } from './opening.ts';
+import { expandRange } from './version-range.ts';
 
 export const definition: CommandDefinition = {
   description: "Removes versions. All others stay whole; the space comes back with 'vsimg gc'.",
@@ -46,24 +46,4 @@ export async function run(context: CommandContext): Promise<number> {
     await output.document({ filename: path, deleted: deleted.map(describeVersion) });
     return 0;
   });
-}
-
-/** `3..7` as the versions there are between these numbers; anything else as it is. */
-function expandRange(image: Image, rev: string): string[] {
-  const match = /^(\d+)\.\.(\d+)$/.exec(rev);
-  if (match === null) return [rev];
-  const first = parseCount(match[1] ?? '', 'the range');
-  const last = parseCount(match[2] ?? '', 'the range');
-  const found: string[] = [];
-  for (const { number } of image.versions()) {
-    if (number < first) break;
-    if (number <= last) found.push(String(number));
-  }
-  if (found.length === 0) {
-    throw new VsimgError('not-found', `there is no version in ${rev}`, {
-      hint: `'vsimg log ${image.path}' lists them`,
-      path: image.path,
-    });
-  }
-  return found.reverse();
 }

@@ -1,15 +1,11 @@
 import type { CommandContext } from '../cli/context.ts';
 import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
 import type { JsonObject } from '../cli/json.ts';
-import { plural } from '../cli/number.ts';
-import { formatSize } from '../cli/size.ts';
-import { pad } from '../cli/table.ts';
 import { parseTarget } from '../cli/target.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
-import type { DiffRange } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
-import { turnGiver } from '../storage/turns.ts';
 import { withImage } from './opening.ts';
+import { eachRange, printJsonRanges, RangeTable, type Totals, totalsLine } from './range-list.ts';
 
 export const definition: CommandDefinition = {
   description:
@@ -44,11 +40,6 @@ export const definition: CommandDefinition = {
 interface Sides {
   readonly a: string | null;
   readonly b: string | null;
-}
-
-interface Totals {
-  rangeCount: number;
-  readonly bytes: Record<DiffRange['kind'], number>;
 }
 
 export async function run(context: CommandContext): Promise<number> {
@@ -89,66 +80,23 @@ function noVersion(image: Image): VsimgError {
 }
 
 async function printText({ args, output }: CommandContext, image: Image, sides: Sides): Promise<Totals> {
-  const width = Math.max(6, String(Math.max(image.sizeOf(sides.a), image.sizeOf(sides.b))).length);
-  const stat = args.has('stat');
-  let titled = false;
-  const totals = await each(image, sides, async (range) => {
-    if (output.quiet || stat) return !output.quiet && !output.closed;
-    if (!titled) await output.line(`${pad('Offset', width, 'right')}  ${pad('Length', width, 'right')}  Kind`);
-    titled = true;
-    await output.line(
-      `${pad(String(range.start), width, 'right')}  ${pad(String(range.length), width, 'right')}  ${range.kind}`,
-    );
-    return !output.closed;
+  const table = new RangeTable(output, Math.max(image.sizeOf(sides.a), image.sizeOf(sides.b)));
+  const isListed = !output.quiet && !args.has('stat');
+  const totals = await eachRange(image.diff(sides.a, sides.b), async (range) => {
+    if (isListed) await table.row(range);
+    return !output.quiet && !output.closed;
   });
-  if (stat) await output.message(statLine(totals));
+  if (args.has('stat')) await output.message(totalsLine(totals));
   return totals;
-}
-
-function statLine({ rangeCount, bytes }: Totals): string {
-  const sum = bytes.data + bytes.zero + bytes.hole;
-  const kinds = (['data', 'zero', 'hole'] as const).map((kind) => `${formatSize(bytes[kind])} ${kind}`);
-  return rangeCount === 0
-    ? 'no differences'
-    : `${plural(rangeCount, 'range')}, ${formatSize(sum)}: ${kinds.join(', ')}`;
 }
 
 async function printJson({ args, output }: CommandContext, image: Image, sides: Sides): Promise<Totals> {
   const head = { filename: image.path, a: describeSide(image, sides.a), b: describeSide(image, sides.b) };
-  if (args.has('stat')) {
-    const totals = await each(image, sides, async () => true);
-    await output.document({ ...head, ...describeTotals(totals) });
-    return totals;
-  }
-  const list = output.list();
-  await list.open(head, 'ranges');
-  const totals = await each(image, sides, async ({ start, length, kind }) => {
-    await list.item({ start, length, kind });
-    return !output.closed;
-  });
-  await list.close(describeTotals(totals));
-  return totals;
+  const limit = args.has('stat') ? 0 : Number.POSITIVE_INFINITY;
+  return printJsonRanges(output, head, image.diff(sides.a, sides.b), { limit });
 }
 
 function describeSide(image: Image, rev: string | null): JsonObject {
   const version = rev === null ? null : image.resolve(rev);
   return { version, 'virtual-size': image.sizeOf(rev) };
-}
-
-function describeTotals({ rangeCount, bytes }: Totals): JsonObject {
-  return { 'range-count': rangeCount, 'data-bytes': bytes.data, 'zero-bytes': bytes.zero, 'hole-bytes': bytes.hole };
-}
-
-/** Counts the ranges and shows each to `visit`, until that returns false. */
-async function each(image: Image, { a, b }: Sides, visit: (range: DiffRange) => Promise<boolean>): Promise<Totals> {
-  const totals: Totals = { rangeCount: 0, bytes: { data: 0, zero: 0, hole: 0 } };
-  const giveTurn = turnGiver();
-  for (const range of image.diff(a, b)) {
-    totals.rangeCount += 1;
-    totals.bytes[range.kind] += range.length;
-    if (!(await visit(range))) break;
-    const turn = giveTurn();
-    if (turn !== undefined) await turn;
-  }
-  return totals;
 }

@@ -2,11 +2,8 @@ import type { CommandContext } from '../cli/context.ts';
 import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
 import { Graph } from '../cli/graph.ts';
 import { parseCount } from '../cli/number.ts';
-import type { Paint } from '../cli/paint.ts';
-import { formatExactSize } from '../cli/size.ts';
 import { parseTarget } from '../cli/target.ts';
-import { formatTime } from '../cli/time.ts';
-import { decoration, describeHead, describeVersion, messageLines, versionLine } from '../cli/version-view.ts';
+import { describeHead, describeVersion, versionEntry, versionLine } from '../cli/version-view.ts';
 import type { HeadInfo, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
@@ -146,7 +143,7 @@ async function printText({ args, output }: CommandContext, { head, versions, par
     const parent = parentOf !== undefined && graph !== undefined ? await parentOf(version) : version.parent;
     const row = graph?.next({ number: version.number, parent });
     const prefix = row === undefined ? { first: '', rest: '' } : { first: `${row.first} `, rest: `${row.rest} ` };
-    const lines = oneline ? [versionLine(version, branch, paint)] : entryLines(version, branch, paint);
+    const lines = oneline ? [versionLine(version, branch, paint)] : versionEntry(version, branch, paint);
     if (!oneline && !first && row === undefined) await output.line('');
     await output.lines(row?.before ?? []);
     for (const [index, line] of lines.entries()) {
@@ -156,16 +153,4 @@ async function printText({ args, output }: CommandContext, { head, versions, par
     first = false;
     await giveTurn();
   }
-}
-
-function entryLines(version: VersionInfo, headBranch: string | null, paint: Paint): string[] {
-  return [
-    `${paint.version(`version ${version.number}`)}${decoration(version, headBranch, paint)}`,
-    `Id:     ${version.id}`,
-    `Parent: ${version.parent ?? 'none'}`,
-    `Date:   ${formatTime(version.timeSeconds)}`,
-    `Size:   ${formatExactSize(version.sizeBytes)}`,
-    '',
-    ...messageLines(version.message).map((line) => `    ${line}`),
-  ];
 }

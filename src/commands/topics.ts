@@ -25,7 +25,8 @@ of the whole name 'IMAGE@REV' it is that file. A beginning of an id that fits
 several versions is refused.
 
 Where a command takes two versions, A..B is the same as A B; an end left out is
-HEAD. In 'vsimg delete', 3..7 stands for all versions numbered from 3 to 7.`;
+HEAD. In 'vsimg delete', 'vsimg du' and 'vsimg rev-parse', 3..7 stands for all
+versions numbered from 3 to 7.`;
 
 const SIZES = `Sizes and offsets are bytes, with or without a unit:
 

@@ -179,6 +179,36 @@ export interface GcReport {
   readonly reclaimedBytes: number;
 }
 
+/** Stored bytes of guest data, and of the pages and tables that lead to them. */
+export interface HeldSpace {
+  readonly dataBytes: number;
+  readonly metadataBytes: number;
+}
+
+/** What a version holds that nothing else needs. */
+export interface VersionUsage extends HeldSpace {
+  readonly number: number;
+}
+
+/** Who needs what is stored. All `dataBytes` here come to those of `SpaceInfo`; of metadata only the pages of maps are counted. */
+export interface SpaceUsage {
+  /** Ascending. */
+  readonly versions: readonly VersionUsage[];
+  /** What only the working state needs. */
+  readonly working: HeldSpace;
+  /** What more than one version, or a version and the working state, need. */
+  readonly shared: HeldSpace;
+  readonly unneededDataBytes: number;
+}
+
+export interface ReclaimReport {
+  readonly versions: readonly number[];
+  /** All that gc gives back when these versions are deleted: data to the byte, metadata but for the pages that it writes itself. */
+  readonly reclaimed: HeldSpace;
+  /** What of it gc gives back already, without deleting anything. */
+  readonly reclaimable: HeldSpace;
+}
+
 export interface CheckReport {
   /** What is damaged or wrong, each one line; at most some hundreds. */
   readonly errors: readonly CheckFinding[];

@@ -74,3 +74,15 @@ export function describeVersion(container: Container, version: NumberedVersion, 
     isHead: head.version === version.number,
   };
 }
+
+/** At most `count` versions, newest first, below `above` (null: from the newest on). */
+export function describeVersionsBelow(container: Container, above: number | null, count: number): VersionInfo[] {
+  const page: VersionInfo[] = [];
+  let next = above;
+  for (const version of container.versions.newestFirst(above === null ? undefined : above - 1)) {
+    page.push(describeVersion(container, version, next));
+    if (page.length === count) break;
+    next = version.number;
+  }
+  return page;
+}

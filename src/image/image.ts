@@ -1,7 +1,7 @@
 import { VsimgError } from '../errors.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import type { ByteRange, DataSource, DataTarget, Piece } from '../storage/transfer.ts';
-import { checkRefName, type RefKind } from '../versions/refs.ts';
+import type { RefKind } from '../versions/refs.ts';
 import { resolveRevision } from '../versions/revision.ts';
 import type {
   CheckReport,
@@ -11,23 +11,28 @@ import type {
   HeadInfo,
   ImageInfo,
   OnProgress,
+  ReclaimReport,
   Ref,
   RepairReport,
+  SpaceUsage,
   UnreadableRange,
   VersionInfo,
   WriteReport,
 } from './api.ts';
+import { changeSides } from './changes.ts';
 import { type CheckOptions, checkContainer } from './check.ts';
 import { checkOut, planCheckout, refuseDirty } from './checkout.ts';
 import { checkCommit, commitWorking, workingView } from './commit.ts';
 import type { Container } from './container.ts';
 import { checkDeletion, deletableRef, deleteVersions } from './delete.ts';
-import { describeHead, describeImage, describeVersion } from './describe.ts';
+import { describeHead, describeImage, describeVersion, describeVersionsBelow } from './describe.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
 import { History } from './history.ts';
 import { type LookSource, Looks } from './looks.ts';
+import { checkNaming } from './name.ts';
 import { Queue } from './queue.ts';
+import { measureReclaim } from './reclaim.ts';
 import { repairContainer } from './repair.ts';
 import { salvagePieces } from './salvage.ts';
 import { exportChanges, type SeedOptions, type SeedReport } from './seed.ts';
@@ -40,7 +45,8 @@ import {
   type ImportOptions,
   importSource,
 } from './transfer.ts';
-import { checkRange, type View, viewDataRanges, viewPieces } from './view.ts';
+import { measureUsage } from './usage.ts';
+import { checkRange, copiedPieces, type View, viewDataRanges } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
 
 const LOOK_BYTES = 1024 * 1024;
@@ -112,6 +118,10 @@ export class Image {
     });
   }
 
+  private resolveAll(revs: readonly string[]): number[] {
+    return [...new Set(revs.map((rev) => this.resolve(rev)))];
+  }
+
   version(rev: string | number): VersionInfo {
     return this.looks.look(() => {
       const number = typeof rev === 'number' ? rev : this.resolve(rev);
@@ -128,7 +138,7 @@ export class Image {
     try {
       let next: number | null = null;
       for (;;) {
-        const page = this.looks.look(() => this.versionsBelow(next));
+        const page = this.looks.look(() => describeVersionsBelow(this.container, next, VERSIONS_A_LOOK));
         yield* page;
         if (page.length < VERSIONS_A_LOOK) return;
         next = page[page.length - 1]?.number ?? null;
@@ -136,17 +146,6 @@ export class Image {
     } finally {
       letGo();
     }
-  }
-
-  private versionsBelow(above: number | null): VersionInfo[] {
-    const page: VersionInfo[] = [];
-    let next = above;
-    for (const version of this.container.versions.newestFirst(above === null ? undefined : above - 1)) {
-      page.push(describeVersion(this.container, version, next));
-      if (page.length === VERSIONS_A_LOOK) break;
-      next = version.number;
-    }
-    return page;
   }
 
   /** All tags and branches, sorted by name. */
@@ -173,7 +172,9 @@ export class Image {
     const letGo = end - start > LOOK_BYTES ? this.looks.hold('wanted') : undefined;
     try {
       for (let from = start; from < end; from += LOOK_BYTES)
-        yield* this.looks.look(() => this.copyPieces(rev, from, Math.min(end, from + LOOK_BYTES)));
+        yield* this.looks.look(() =>
+          copiedPieces(this.container, this.view(rev), from, Math.min(end, from + LOOK_BYTES)),
+        );
     } finally {
       letGo?.();
     }
@@ -187,13 +188,6 @@ export class Image {
     onUnreadable: (range: UnreadableRange) => void,
   ): AsyncIterableIterator<Piece> {
     yield* salvagePieces(this.container, this.view(rev), { start, end, onUnreadable });
-  }
-
-  private copyPieces(rev: string | null, start: number, end: number): Piece[] {
-    const copies: Piece[] = [];
-    for (const piece of viewPieces(this.container, this.view(rev), start, end))
-      copies.push(piece.kind === 'data' ? { ...piece, bytes: piece.bytes.slice() } : piece);
-    return copies;
   }
 
   /**
@@ -272,6 +266,27 @@ export class Image {
     return this.looks.held(() => viewDataRanges(this.view(rev), this.container.blockBytes));
   }
 
+  /** Ranges in which a version differs from its parent, or for null the working state from HEAD: the first ones from an empty disk. */
+  *changesOf(rev: string | null): IterableIterator<DiffRange> {
+    const letGo = this.looks.hold('required');
+    try {
+      const { from, to } = changeSides(this.container, rev === null ? null : this.resolve(rev));
+      yield* diffViews(from, to, this.container.blockBytes);
+    } finally {
+      letGo();
+    }
+  }
+
+  /** Who holds the space of the published state. */
+  usage(): Promise<SpaceUsage> {
+    return this.whileHeld(() => measureUsage(this.container), 'required');
+  }
+
+  /** What deleting these versions and then gc would give back; changes nothing. */
+  reclaim(revs: readonly string[]): Promise<ReclaimReport> {
+    return this.whileHeld(() => measureReclaim(this.container, this.resolveAll(revs)), 'required');
+  }
+
   setTag(name: string, rev: string, options: { readonly force?: boolean } = {}): Promise<Ref> {
     return this.setRef(name, rev, 'tag', options);
   }
@@ -282,28 +297,14 @@ export class Image {
 
   private setRef(name: string, rev: string, kind: RefKind, options: { readonly force?: boolean }): Promise<Ref> {
     return this.changes.run(async () => {
-      checkRefName(name);
-      const { refs, head } = this.container;
-      const version = this.resolve(rev);
-      const taken = refs.get(name);
-      if (taken !== undefined && (options.force !== true || taken.kind !== kind)) {
-        throw new VsimgError('exists', `${taken.kind} '${name}' exists already, at version ${taken.version}`, {
-          hint: taken.kind === kind ? 'give --force to move it' : 'choose another name: names are unique',
-        });
-      }
-      if (kind === 'branch' && head.branch === name && head.version !== version) {
-        throw new VsimgError(
-          'refused',
-          `branch '${name}' is checked out: moving it would leave the working state behind`,
-          { hint: 'check out another branch first' },
-        );
-      }
+      const ref = { name, kind, version: this.resolve(rev) };
+      checkNaming(this.container, ref, options);
       await this.change(() => {
         this.container.begin();
-        refs.set({ name, kind, version });
+        this.container.refs.set(ref);
         return this.container.publish();
       });
-      return { name, kind, version };
+      return ref;
     });
   }
 
@@ -330,7 +331,7 @@ export class Image {
   /** Removes versions; their tags go with them. Errors: 'refused' for the version checked out and for one that a branch names. */
   deleteVersions(revs: readonly string[]): Promise<VersionInfo[]> {
     return this.changes.run(async () => {
-      const numbers = [...new Set(revs.map((rev) => this.resolve(rev)))];
+      const numbers = this.resolveAll(revs);
       const deleted = numbers.map((number) => this.version(number));
       checkDeletion(this.container, numbers);
       await this.change(() => {

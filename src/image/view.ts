@@ -129,7 +129,15 @@ export function* viewPieces(container: Container, view: View, start: number, end
   if (start < end) yield* runPieces(container, viewRuns(container, view, { start, end }), { start, end });
 }
 
-/** The same of runs, which are ascending, apart, and cut to `[start, end)`. */
+/** The same, with bytes that stay valid. */
+export function copiedPieces(container: Container, view: View, start: number, end: number): Piece[] {
+  const copies: Piece[] = [];
+  for (const piece of viewPieces(container, view, start, end))
+    copies.push(piece.kind === 'data' ? { ...piece, bytes: piece.bytes.slice() } : piece);
+  return copies;
+}
+
+/** Pieces of runs, which are ascending, apart, and cut to `[start, end)`. */
 export function* runPieces(container: Container, runs: Iterable<Run>, { start, end }: ByteRange): Generator<Piece> {
   const { blockBytes } = container;
   const blockCount = Math.ceil(end / blockBytes) - Math.floor(start / blockBytes);
