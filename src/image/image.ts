@@ -21,7 +21,7 @@ import { type CheckOptions, checkContainer } from './check.ts';
 import { checkOut, planCheckout, refuseDirty } from './checkout.ts';
 import { checkCommit, commitWorking, workingView } from './commit.ts';
 import type { Container } from './container.ts';
-import { checkDeletion, deletableRef, deleteVersions } from './delete.ts';
+import { deletableRef } from './delete.ts';
 import { describeHead, describeImage, describeVersion } from './describe.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
@@ -39,7 +39,8 @@ import {
   type ImportOptions,
   importSource,
 } from './transfer.ts';
-import { checkRange, type View, viewPieces } from './view.ts';
+import { VersionEdits } from './version-edits.ts';
+import { checkRange, copyPieces, type View } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
 
 const LOOK_BYTES = 1024 * 1024;
@@ -51,6 +52,14 @@ const VERSIONS_A_LOOK = 16;
  * id prefix); null stands for the working state.
  */
 export class Image {
+  /** What versions are called, and which of them stay. */
+  readonly edits = new VersionEdits((plan) =>
+    this.changes.run(async () => {
+      const { apply, result } = await plan(this.container);
+      if (apply !== undefined) await this.change(() => this.publishAfter(apply));
+      return result();
+    }),
+  );
   private readonly looks: Looks;
   /** A change reads and changes step by step: two at a time would see each other's halves. */
   private readonly changes = new Queue();
@@ -169,7 +178,9 @@ export class Image {
     const letGo = end - start > LOOK_BYTES ? this.looks.hold('wanted') : undefined;
     try {
       for (let from = start; from < end; from += LOOK_BYTES)
-        yield* this.looks.look(() => this.copyPieces(rev, from, Math.min(end, from + LOOK_BYTES)));
+        yield* this.looks.look(() =>
+          copyPieces(this.container, this.view(rev), from, Math.min(end, from + LOOK_BYTES)),
+        );
     } finally {
       letGo?.();
     }
@@ -183,13 +194,6 @@ export class Image {
     onUnreadable: (range: UnreadableRange) => void,
   ): AsyncIterableIterator<Piece> {
     yield* salvagePieces(this.container, this.view(rev), { start, end, onUnreadable });
-  }
-
-  private copyPieces(rev: string | null, start: number, end: number): Piece[] {
-    const copies: Piece[] = [];
-    for (const piece of viewPieces(this.container, this.view(rev), start, end))
-      copies.push(piece.kind === 'data' ? { ...piece, bytes: piece.bytes.slice() } : piece);
-    return copies;
   }
 
   /**
@@ -210,6 +214,12 @@ export class Image {
       this.spoiled = error;
       throw error;
     }
+  }
+
+  private async publishAfter(change: () => void | Promise<void>): Promise<void> {
+    this.container.begin();
+    await change();
+    await this.container.publish();
   }
 
   /**
@@ -323,18 +333,9 @@ export class Image {
     });
   }
 
-  /** Removes versions; their tags go with them. Errors: 'refused' for the version checked out and for one that a branch names. */
+  /** Removes versions; their tags go with them. Errors: 'refused' for one that is checked out, that a branch names or that is locked. */
   deleteVersions(revs: readonly string[]): Promise<VersionInfo[]> {
-    return this.changes.run(async () => {
-      const numbers = [...new Set(revs.map((rev) => this.resolve(rev)))];
-      const deleted = numbers.map((number) => this.version(number));
-      checkDeletion(this.container, numbers);
-      await this.change(() => {
-        deleteVersions(this.container, numbers);
-        return this.container.publish();
-      });
-      return deleted;
-    });
+    return this.edits.remove(revs);
   }
 
   gc(options: GcOptions = {}): Promise<GcReport> {
