@@ -18,7 +18,18 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'checkout', summary: 'make a version the working state', load: () => import('../commands/checkout.ts') },
   { name: 'tag', summary: 'list, make or delete names of versions', load: () => import('../commands/tag.ts') },
   { name: 'branch', summary: 'list, make or delete lines of history', load: () => import('../commands/branch.ts') },
+  { name: 'amend', summary: 'change the message of a version', load: () => import('../commands/amend.ts') },
   { name: 'delete', summary: 'remove versions', load: () => import('../commands/delete.ts') },
+  {
+    name: 'forget',
+    summary: 'remove versions, except those that rules keep',
+    load: () => import('../commands/forget.ts'),
+  },
+  {
+    name: 'squash',
+    summary: 'merge the versions between two into the later one',
+    load: () => import('../commands/squash.ts'),
+  },
   { name: 'gc', summary: 'give back space that nothing needs', load: () => import('../commands/gc.ts') },
   { name: 'check', summary: 'verify an image', load: () => import('../commands/check.ts') },
   { name: 'help', summary: 'explain a command or a topic', load: () => import('../commands/help.ts') },
