@@ -7,7 +7,7 @@ import { formatSize } from '../cli/size.ts';
 import { displayWidth, fitWidth, pad, subject } from '../cli/table.ts';
 import { parseImage } from '../cli/target.ts';
 import { formatTime, stampSeconds } from '../cli/time.ts';
-import { describeVersion, shortId } from '../cli/version-view.ts';
+import { describeVersion } from '../cli/version-view.ts';
 import { EXIT_STATUS } from '../errors.ts';
 import type { ForgetReport, GcReport, KeepPolicy, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
@@ -17,7 +17,7 @@ import { lostTagLines } from './removal.ts';
 
 const COUNTS = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
 /** Longer reasons move what is behind them. */
-const MAX_REASONS_COLUMNS = 30;
+const MAX_REASONS_COLUMNS = 36;
 
 export const definition: CommandDefinition = {
   description: 'Removes all versions that no rule keeps and nothing protects, as restic forget does.',
@@ -58,7 +58,7 @@ export const definition: CommandDefinition = {
       'rules as all others do. Tags of a version that is removed go with it.',
     'Rules go by the date of a version, from the newest to the oldest, in UTC. While a rule has not found as many versions as ' +
       "it may keep, it also keeps the oldest one ('oldest daily'). --keep-within measures from the newest version that is not " +
-      'in the future.',
+      'in the future; SOURCE_DATE_EPOCH stands for the present if it is set.',
     'Either all versions of the list are removed or, after an error, none. A version whose parent is gone then comes from the ' +
       "nearest one before it that stayed. The space comes back with 'vsimg gc'.",
   ],
@@ -170,10 +170,9 @@ function columnsOf({ kept, removed }: ForgetReport): Columns {
 }
 
 function rowText(version: VersionInfo, reasons: string, columns: Columns): string {
-  const { number, id, timeSeconds, message } = version;
+  const { number, timeSeconds, message } = version;
   const cells = [
     pad(String(number), columns.number, 'right'),
-    shortId(id),
     formatTime(timeSeconds),
     pad(reasons, columns.reasons, 'left'),
     subject(message),
