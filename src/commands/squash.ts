@@ -23,15 +23,13 @@ export const definition: CommandDefinition = {
   details: [
     'A becomes the parent of B. B keeps its number, id, message and content. Versions that came from one in between, on other ' +
       "branches, stay whole and come from A then. 'vsimg gc' gives the space back.",
-    "This is what 'vsimg delete' does to every version between the two: all or, after an error, none. Their tags go with them.",
+    "This is what 'vsimg delete' does to every version between the two: all or, after an error, none. Their tags go with them. " +
+      'It is refused if one of them is checked out, the newest of a branch, or locked.',
   ],
   statuses: [
     { status: EXIT_STATUS['not-found'], meaning: 'there is no such version' },
     { status: EXIT_STATUS.locked, meaning: 'another process writes the image' },
-    {
-      status: EXIT_STATUS.refused,
-      meaning: 'B did not come from A, or a version in between is checked out, the newest of a branch, or locked',
-    },
+    { status: EXIT_STATUS.refused, meaning: 'B did not come from A, or one in between must stay' },
   ],
 };
 
