@@ -1,7 +1,9 @@
 /** The library: open or make a container, then work with its `Image`. */
 export { type ErrorCode, EXIT_STATUS, VsimgError, type VsimgErrorDetails } from './errors.ts';
 export type {
+  AmendOptions,
   BlameRange,
+  CalendarSpan,
   CheckFinding,
   CheckReport,
   CommitOptions,
@@ -9,6 +11,8 @@ export type {
   CreateOptions,
   DiffRange,
   DiskPart,
+  ForgetOptions,
+  ForgetReport,
   GcReport,
   HeadInfo,
   HeatCell,
@@ -17,6 +21,7 @@ export type {
   HeatRow,
   HeldSpace,
   ImageInfo,
+  KeepPolicy,
   LastWriter,
   LostRange,
   OnProgress,
@@ -26,6 +31,7 @@ export type {
   RepairReport,
   SpaceInfo,
   SpaceUsage,
+  SquashReport,
   UnreadableRange,
   VersionInfo,
   VersionUsage,

@@ -22,6 +22,8 @@ export function describeVersion(version: VersionInfo): JsonObject {
     date: formatTime(version.timeSeconds),
     'date-sec': Math.floor(version.timeSeconds),
     message: version.message,
+    'first-message': version.firstMessage,
+    locked: version.isLocked,
     tags: version.tags,
     branches: version.branches,
     head: version.isHead,
@@ -32,7 +34,7 @@ export function describeHead(head: HeadInfo): JsonObject {
   return { branch: head.branch, version: head.version, dirty: head.dirty, 'virtual-size': head.workingSizeBytes };
 }
 
-/** ` (HEAD -> main, tag: v1)` as git decorates commits; empty where no name points at the version. */
+/** ` (HEAD -> main, tag: v1, locked)` as git decorates commits; empty where no name points at the version and no lock keeps it. */
 export function decoration(version: VersionInfo, headBranch: string | null, paint: Paint): string {
   const names: string[] = [];
   if (version.isHead) {
@@ -41,6 +43,7 @@ export function decoration(version: VersionInfo, headBranch: string | null, pain
   }
   names.push(...version.tags.map((tag) => `tag: ${tag}`));
   names.push(...version.branches.filter((branch) => !(version.isHead && branch === headBranch)));
+  if (version.isLocked) names.push('locked');
   return names.length === 0
     ? ''
     : ` ${paint.faint('(')}${names.map((name) => paint.ref(name)).join(', ')}${paint.faint(')')}`;

@@ -6,6 +6,7 @@ import { parseImage } from '../cli/target.ts';
 import { describeVersion, versionLine } from '../cli/version-view.ts';
 import { EXIT_STATUS } from '../errors.ts';
 import { withImage } from './opening.ts';
+import { lostTagLines } from './removal.ts';
 import { expandRange } from './version-range.ts';
 
 export const definition: CommandDefinition = {
@@ -27,10 +28,11 @@ export const definition: CommandDefinition = {
   details: [
     "A version's children become children of its parent. Either all the versions named are removed or, after an error, none. " +
       'Numbers are never used again.',
+    "Tags of a version go with it; the output says which. 'vsimg tag --lock' keeps versions from being removed.",
   ],
   statuses: [
     { status: EXIT_STATUS.locked, meaning: 'another process writes the image' },
-    { status: EXIT_STATUS.refused, meaning: "one of them is the head's own version" },
+    { status: EXIT_STATUS.refused, meaning: 'one of them is checked out, the newest of a branch, or locked' },
   ],
 };
 
@@ -42,8 +44,13 @@ export async function run(context: CommandContext): Promise<number> {
     const revs = wanted.flatMap((rev) => expandRange(image, rev));
     const deleted = await image.deleteVersions(revs);
     for (const version of deleted) await output.message(`deleted ${versionLine(version, null, PLAIN)}`);
+    for (const line of lostTagLines(deleted)) await output.message(line);
     await output.message(`${plural(deleted.length, 'version')} deleted; 'vsimg gc' gives the space back`);
-    await output.document({ filename: path, deleted: deleted.map(describeVersion) });
+    await output.document({
+      filename: path,
+      deleted: deleted.map(describeVersion),
+      'deleted-tags': deleted.flatMap(({ tags }) => tags),
+    });
     return 0;
   });
 }

@@ -19,7 +19,7 @@ const COLUMNS: readonly Column[] = [
 export async function runRefs(context: CommandContext, kind: Ref['kind']): Promise<number> {
   const { args } = context;
   const path = parseImage(args.operand(0));
-  const [, name, rev] = args.operands;
+  const [, name, rev, ...more] = args.operands;
   const doomed = args.values('delete');
   if (doomed.length > 0) {
     if (args.has('force'))
@@ -31,30 +31,30 @@ export async function runRefs(context: CommandContext, kind: Ref['kind']): Promi
   if (name === undefined) {
     return withImage(context, { path, mode: 'read' }, (image) => list(context, image, kind));
   }
+  if (more.length > 0)
+    throw new VsimgError('usage', `a ${kind} names one version, and ${more.length + 1} are given`, {
+      hint: `give 'vsimg ${kind} IMAGE NAME REV'`,
+    });
   return withImage(context, { path, mode: 'write' }, (image) =>
     make(context, image, { kind, name, rev: rev ?? 'HEAD' }),
   );
 }
 
 async function list({ output }: CommandContext, image: Image, kind: Ref['kind']): Promise<number> {
-  const { refs, head, rows } = image.inOneState(() => {
+  const { refs, head, versions } = image.inOneState(() => {
     const named = image.refs().filter((ref) => ref.kind === kind);
-    return {
-      refs: named,
-      head: image.info().head,
-      rows: output.format === 'json' ? [] : named.map((ref) => row(ref, image.version(ref.version))),
-    };
+    return { refs: named, head: image.info().head, versions: named.map((ref) => image.version(ref.version)) };
   });
   if (output.format === 'json') {
-    const described = refs.map((ref) => ({
+    const described = refs.map((ref, index) => ({
       ...describe(ref),
-      ...(kind === 'branch' ? { current: ref.name === head.branch } : {}),
+      ...(kind === 'branch' ? { current: ref.name === head.branch } : { locked: versions[index]?.isLocked === true }),
     }));
     await output.document({ filename: image.path, [kind === 'tag' ? 'tags' : 'branches']: described });
     return 0;
   }
   const paint = await output.paint();
-  const lines = formatRows(COLUMNS, rows);
+  const lines = formatRows(COLUMNS, rows(refs, versions));
   for (const [index, line] of lines.entries()) {
     if (kind === 'tag') await output.line(line);
     else await output.line(refs[index]?.name === head.branch ? paint.ref(`* ${line}`) : `  ${line}`);
@@ -88,8 +88,11 @@ async function remove(
   return 0;
 }
 
-function row({ name }: Ref, { number, id, message }: VersionInfo): string[] {
-  return [name, String(number), shortId(id), subject(message)];
+function rows(refs: readonly Ref[], versions: readonly VersionInfo[]): string[][] {
+  return versions.map(({ number, id, message, isLocked }, index) => {
+    const text = isLocked ? `(locked) ${subject(message)}` : subject(message);
+    return [refs[index]?.name ?? '', String(number), shortId(id), text];
+  });
 }
 
 function describe(ref: Ref): JsonObject {

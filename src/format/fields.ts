@@ -45,6 +45,16 @@ export class Fields {
     return value;
   }
 
+  isTrue(name: string): true {
+    if (this.take(name) !== true) this.fail(name);
+    return true;
+  }
+
+  /** What `read` takes, or undefined if there is no such field. */
+  optional<T>(name: string, read: () => T): T | undefined {
+    return Object.hasOwn(this.document, name) ? read() : undefined;
+  }
+
   /** Text of one line that may be shown as it is: without control characters. */
   label(name: string): string {
     const value = this.text(name);

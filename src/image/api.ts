@@ -32,6 +32,10 @@ export interface VersionInfo {
   /** Seconds since 1970. */
   readonly timeSeconds: number;
   readonly message: string;
+  /** The one it was made with, which its id is over; null if that is still its message. */
+  readonly firstMessage: string | null;
+  /** True if it must not be removed. */
+  readonly isLocked: boolean;
   readonly tags: readonly string[];
   readonly branches: readonly string[];
   /** True if the working state was made from this version. */
@@ -158,6 +162,56 @@ export interface CommitOptions {
   readonly allowEmpty?: boolean;
   /** Seconds since 1970; default now, or SOURCE_DATE_EPOCH as the front end decides. */
   readonly timeSeconds: number;
+}
+
+export interface AmendOptions {
+  /** At most 15 KiB, unless it is the first one again. */
+  readonly message?: string;
+  /** Tags to add. */
+  readonly tags?: readonly string[];
+}
+
+export interface SquashReport {
+  /** The version that took in what lay between; as it is now. */
+  readonly version: VersionInfo;
+  /** Those that are gone, newest first; as they were. */
+  readonly removed: readonly VersionInfo[];
+}
+
+/** Counts of the calendar, which seconds cannot say: a month before March 31st is March 3rd, or 2nd in a leap year. */
+export interface CalendarSpan {
+  readonly years: number;
+  readonly months: number;
+  readonly days: number;
+  readonly hours: number;
+}
+
+/** Which versions `forget` keeps: those that any rule names. The counts may be Infinity; 0 is as if there were no such rule. */
+export interface KeepPolicy {
+  readonly last?: number;
+  /** For so many hours, days, weeks (from Monday), months and years of UTC that have versions, the newest version of each. */
+  readonly hourly?: number;
+  readonly daily?: number;
+  readonly weekly?: number;
+  readonly monthly?: number;
+  readonly yearly?: number;
+  /** All that are younger, measured from the newest one that is not in the future. */
+  readonly within?: CalendarSpan;
+  /** Names of tags; `*` stands for any characters and `?` for one. */
+  readonly tags?: readonly string[];
+}
+
+export interface ForgetOptions {
+  readonly dryRun?: boolean;
+  /** Seconds since 1970. */
+  readonly nowSeconds: number;
+}
+
+export interface ForgetReport {
+  /** Newest first, with at least one reason each, such as 'daily', 'within 7d', 'tag v1', 'branch main', 'locked', 'HEAD'. */
+  readonly kept: readonly { readonly number: number; readonly reasons: readonly string[] }[];
+  /** Newest first, as they were. */
+  readonly removed: readonly VersionInfo[];
 }
 
 export interface WriteReport {

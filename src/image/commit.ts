@@ -46,9 +46,7 @@ export async function commitWorking(container: Container, options: CommitOptions
 
 /** Errors: 'refused' when nothing changed, 'usage' for a bad message or tag, 'exists' for a taken tag. */
 export function checkCommit(container: Container, options: CommitOptions): void {
-  if (Buffer.byteLength(options.message, 'utf8') > MAX_MESSAGE_BYTES)
-    throw new VsimgError('usage', `the message is longer than ${MAX_MESSAGE_BYTES} bytes`);
-  if (!options.message.isWellFormed()) throw new VsimgError('usage', 'the message is not valid Unicode');
+  checkMessage(options.message, MAX_MESSAGE_BYTES);
   if (!Number.isSafeInteger(options.timeSeconds) || options.timeSeconds < 0)
     throw new VsimgError('usage', `time ${options.timeSeconds} is not a number of seconds since 1970`);
   if (options.tag !== undefined) refuseTaken(container, options.tag);
@@ -59,7 +57,15 @@ export function checkCommit(container: Container, options: CommitOptions): void 
   }
 }
 
-function refuseTaken(container: Container, tag: string): void {
+/** Errors: 'usage'. */
+export function checkMessage(message: string, maxBytes: number): void {
+  if (Buffer.byteLength(message, 'utf8') > maxBytes)
+    throw new VsimgError('usage', `the message is longer than ${maxBytes} bytes`);
+  if (!message.isWellFormed()) throw new VsimgError('usage', 'the message is not valid Unicode');
+}
+
+/** Errors: 'usage' for a bad name, 'exists'. */
+export function refuseTaken(container: Container, tag: string): void {
   checkRefName(tag);
   const taken = container.refs.get(tag);
   if (taken !== undefined)

@@ -1,31 +1,54 @@
 import { VsimgError } from '../errors.ts';
+import { turnGiver } from '../storage/turns.ts';
 import type { RefKind } from '../versions/refs.ts';
 import type { Ref } from './api.ts';
 import type { Container } from './container.ts';
 
-/** Errors: 'refused' for the version checked out and for one that a branch names. */
+/** Errors: 'refused' for the version checked out, one that a branch names and one that is locked. */
 export function checkDeletion(container: Container, numbers: readonly number[]): void {
-  const { refs, head } = container;
   for (const number of numbers) {
-    if (number === head.version) {
+    const { head, branches, locked } = protectionOf(container, number);
+    if (head)
       throw new VsimgError('refused', `version ${number} is checked out`, { hint: 'check out another version first' });
+    if (branches[0] !== undefined) {
+      throw new VsimgError('refused', `version ${number} is the newest of branch '${branches[0]}'`, {
+        hint: `delete the branch first with 'vsimg branch IMAGE -d ${branches[0]}'`,
+      });
     }
-    const branch = refs.of(number).find((ref) => ref.kind === 'branch');
-    if (branch !== undefined) {
-      throw new VsimgError('refused', `version ${number} is the newest of branch '${branch.name}'`, {
-        hint: `delete the branch first with 'vsimg branch IMAGE -d ${branch.name}'`,
+    if (locked) {
+      throw new VsimgError('refused', `version ${number} is locked`, {
+        hint: `unlock it first with 'vsimg tag IMAGE --unlock ${number}'`,
       });
     }
   }
 }
 
+/** What keeps a version from being removed. */
+export interface Protection {
+  readonly head: boolean;
+  readonly branches: readonly string[];
+  readonly locked: boolean;
+}
+
+function protectionOf({ refs, head, versions }: Container, number: number): Protection {
+  const branches = refs.of(number).filter(({ kind }) => kind === 'branch');
+  return {
+    head: number === head.version,
+    branches: branches.map(({ name }) => name),
+    locked: versions.need(number).locked === true,
+  };
+}
+
 /** Removes versions and their tags, after `checkDeletion`; the caller publishes. Their space comes back at gc. */
-export function deleteVersions(container: Container, numbers: readonly number[]): void {
+export async function deleteVersions(container: Container, numbers: readonly number[]): Promise<void> {
   const { versions, refs } = container;
+  const giveTurn = turnGiver();
   container.begin();
-  for (const number of numbers) {
+  // Oldest first: a child then gets its last parent at once, however many of those before it go.
+  for (const number of [...numbers].sort((a, b) => a - b)) {
     for (const ref of refs.of(number)) refs.remove(ref);
     versions.remove(versions.need(number));
+    await giveTurn();
   }
   container.unreclaimed += numbers.length;
 }

@@ -24,13 +24,11 @@ import { type CheckOptions, checkContainer } from './check.ts';
 import { checkOut, planCheckout, refuseDirty } from './checkout.ts';
 import { checkCommit, commitWorking, workingView } from './commit.ts';
 import type { Container } from './container.ts';
-import { checkDeletion, deletableRef, deleteVersions } from './delete.ts';
 import { describeHead, describeImage, describeVersion, describeVersionsBelow } from './describe.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
 import { History } from './history.ts';
 import { type LookSource, Looks } from './looks.ts';
-import { checkNaming } from './name.ts';
 import { Queue } from './queue.ts';
 import { measureReclaim } from './reclaim.ts';
 import { repairContainer } from './repair.ts';
@@ -46,6 +44,7 @@ import {
   importSource,
 } from './transfer.ts';
 import { measureUsage } from './usage.ts';
+import { VersionEdits } from './version-edits.ts';
 import { checkRange, copiedPieces, type View, viewDataRanges } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
 
@@ -60,6 +59,14 @@ const VERSIONS_A_LOOK = 16;
 export class Image {
   /** Which version wrote what. */
   readonly history: History;
+  /** What versions are called, and which of them stay. */
+  readonly edits = new VersionEdits((plan) =>
+    this.changes.run(async () => {
+      const { apply, result } = await plan(this.container);
+      if (apply !== undefined) await this.change(() => this.publishAfter(apply));
+      return result();
+    }),
+  );
   private readonly looks: Looks;
   /** A change reads and changes step by step: two at a time would see each other's halves. */
   private readonly changes = new Queue();
@@ -210,6 +217,12 @@ export class Image {
     }
   }
 
+  private async publishAfter(change: () => void | Promise<void>): Promise<void> {
+    this.container.begin();
+    await change();
+    await this.container.publish();
+  }
+
   /**
    * Errors: 'refused' beyond the end of the disk. After any error that comes later, of this or another method that
    * changes, every change is 'refused' until the image is opened again.
@@ -268,13 +281,10 @@ export class Image {
 
   /** Ranges in which a version differs from its parent, or for null the working state from HEAD: the first ones from an empty disk. */
   *changesOf(rev: string | null): IterableIterator<DiffRange> {
-    const letGo = this.looks.hold('required');
-    try {
+    yield* this.looks.held(() => {
       const { from, to } = changeSides(this.container, rev === null ? null : this.resolve(rev));
-      yield* diffViews(from, to, this.container.blockBytes);
-    } finally {
-      letGo();
-    }
+      return diffViews(from, to, this.container.blockBytes);
+    });
   }
 
   /** Who holds the space of the published state. */
@@ -288,24 +298,11 @@ export class Image {
   }
 
   setTag(name: string, rev: string, options: { readonly force?: boolean } = {}): Promise<Ref> {
-    return this.setRef(name, rev, 'tag', options);
+    return this.edits.setRef({ name, rev, kind: 'tag' }, options);
   }
 
   setBranch(name: string, rev: string, options: { readonly force?: boolean } = {}): Promise<Ref> {
-    return this.setRef(name, rev, 'branch', options);
-  }
-
-  private setRef(name: string, rev: string, kind: RefKind, options: { readonly force?: boolean }): Promise<Ref> {
-    return this.changes.run(async () => {
-      const ref = { name, kind, version: this.resolve(rev) };
-      checkNaming(this.container, ref, options);
-      await this.change(() => {
-        this.container.begin();
-        this.container.refs.set(ref);
-        return this.container.publish();
-      });
-      return ref;
-    });
+    return this.edits.setRef({ name, rev, kind: 'branch' }, options);
   }
 
   /** Errors: 'not-found', 'refused' for the branch that is checked out. */
@@ -316,30 +313,12 @@ export class Image {
 
   /** The same for several, all or none. */
   deleteRefs(names: readonly string[], kind: RefKind): Promise<Ref[]> {
-    return this.changes.run(async () => {
-      const doomed = [...new Set(names)].map((name) => deletableRef(this.container, name, kind));
-      const { refs } = this.container;
-      await this.change(() => {
-        this.container.begin();
-        for (const ref of doomed) refs.remove(ref);
-        return this.container.publish();
-      });
-      return doomed;
-    });
+    return this.edits.removeRefs(names, kind);
   }
 
-  /** Removes versions; their tags go with them. Errors: 'refused' for the version checked out and for one that a branch names. */
+  /** Removes versions; their tags go with them. Errors: 'refused' for one that is checked out, that a branch names or that is locked. */
   deleteVersions(revs: readonly string[]): Promise<VersionInfo[]> {
-    return this.changes.run(async () => {
-      const numbers = this.resolveAll(revs);
-      const deleted = numbers.map((number) => this.version(number));
-      checkDeletion(this.container, numbers);
-      await this.change(() => {
-        deleteVersions(this.container, numbers);
-        return this.container.publish();
-      });
-      return deleted;
-    });
+    return this.edits.remove(revs);
   }
 
   gc(options: GcOptions = {}): Promise<GcReport> {

@@ -46,6 +46,8 @@ describe('vsimg commit, checkout, log, tag, branch, delete', () => {
       date: DATE,
       'date-sec': EPOCH,
       message: 'second',
+      'first-message': null,
+      locked: false,
       tags: ['v2'],
       branches: ['main'],
       head: true,
@@ -153,7 +155,10 @@ describe('vsimg commit, checkout, log, tag, branch, delete', () => {
     expect(await ok(['tag', 'a.vsi', '-d', 'v1', 'newest', '-d', 'v1'])).toBe(
       'deleted tag v1 (was version 2)\ndeleted tag newest (was version 4)\n',
     );
-    expect(await json(['tag', 'a.vsi'])).toEqual({ filename: 'a.vsi', tags: [{ name: 'v2', version: 2 }] });
+    expect(await json(['tag', 'a.vsi'])).toEqual({
+      filename: 'a.vsi',
+      tags: [{ name: 'v2', version: 2, locked: false }],
+    });
     await fails(66, ['tag', 'a.vsi', '-d', 'v1']);
     await fails(66, ['tag', 'a.vsi', 'x', 'nothing']);
     for (const name of ['123', '-x', 'a b', 'a..b', 'HEAD', 'a~1', '']) await fails(64, ['tag', 'a.vsi', '--', name]);

@@ -4,6 +4,8 @@ import { decodeDocument, encodeDocument } from '../../src/format/msgpack.ts';
 import {
   decodeVersion,
   encodeVersion,
+  isRoomy,
+  MAX_AMENDED_BYTES,
   MAX_UNKNOWN_BYTES,
   type VersionRecord,
 } from '../../src/format/version-record.ts';
@@ -12,14 +14,20 @@ import { attack, decodeHostile } from '../support/hostile.ts';
 
 const NUMBER = 2 ** 50;
 
-const records: fc.Arbitrary<VersionRecord> = fc.record({
-  id: fc.uint8Array({ minLength: 16, maxLength: 16 }),
-  parent: fc.option(counts(NUMBER - 1)),
-  sizeBytes: counts(),
-  timeSeconds: counts(),
-  message: texts,
-  map: roots,
-});
+const records: fc.Arbitrary<VersionRecord> = fc
+  .record({
+    id: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    parent: fc.option(counts(NUMBER - 1)),
+    sizeBytes: counts(),
+    timeSeconds: counts(),
+    message: texts,
+    map: roots,
+  })
+  .chain((record) =>
+    fc
+      .record({ amended: texts, locked: fc.constant(true as const) }, { requiredKeys: [] })
+      .map((optional) => ({ ...record, ...optional })),
+  );
 
 const sample: VersionRecord = {
   id: new Uint8Array(16).fill(3),
@@ -57,6 +65,20 @@ describe('version record', () => {
     expect(decodeHostile(() => decodeVersion(withBytes(MAX_UNKNOWN_BYTES), 2))).toEqual({ code: 'corrupt' });
   });
 
+  it('has no more for those that are optional, so that programs that do not know them can read it', () => {
+    const withMessage = (count: number) =>
+      encodeVersion({ ...sample, locked: true, amended: 'x'.repeat(count), unknown: { x: new Uint8Array(1000) } });
+    expect(decodeVersion(withMessage(MAX_AMENDED_BYTES - 30), 2).locked).toBe(true);
+    expect(decodeHostile(() => decodeVersion(withMessage(MAX_AMENDED_BYTES + 30), 2))).toEqual({ code: 'corrupt' });
+    expect(isRoomy({ ...sample, amended: 'x'.repeat(MAX_AMENDED_BYTES), locked: true })).toBe(true);
+  });
+
+  it('keeps them in fields of these names', () => {
+    const document = decodeDocument(encodeVersion({ ...sample, amended: 'later', locked: true }), 'test');
+    expect(document).toMatchObject({ m: 'first', a: 'later', l: true });
+    expect(Object.keys(decodeDocument(encodeVersion(sample), 'test')).sort()).toEqual([...'imprst']);
+  });
+
   it('is small: a hundred thousand of them fit in 10 MB', () => {
     expect(encodeVersion(sample).length).toBeLessThan(100);
   });
@@ -76,6 +98,11 @@ describe('version record', () => {
     [{ m: Uint8Array.of(1) }],
     [{ r: 1 }],
     [{ r: [1, 2, 3, 4] }],
+    [{ a: null }],
+    [{ a: 7 }],
+    [{ l: false }],
+    [{ l: null }],
+    [{ l: 1 }],
   ])('is corrupt with %j', (change) => {
     const bytes = encodeDocument({ ...decodeDocument(encodeVersion(sample), 'test'), ...change });
     expect(decodeHostile(() => decodeVersion(bytes, 2))).toEqual({ code: 'corrupt' });

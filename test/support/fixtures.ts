@@ -32,6 +32,8 @@ export interface GoldenDescription {
     readonly parent: number | null;
     readonly timeSeconds: number;
     readonly message: string;
+    readonly firstMessage?: string;
+    readonly locked?: true;
   } & StateDescription)[];
   readonly working: StateDescription;
 }
@@ -78,8 +80,17 @@ async function describeState(image: Image, rev: string | null): Promise<StateDes
 export async function describeGolden(image: Image): Promise<GoldenDescription> {
   const { blockSizeBytes, compression, imageId, head } = image.info();
   const versions: GoldenDescription['versions'][number][] = [];
-  for (const { number, id, parent, timeSeconds, message } of image.versions()) {
-    versions.push({ number, id, parent, timeSeconds, message, ...(await describeState(image, String(number))) });
+  for (const { number, id, parent, timeSeconds, message, firstMessage, isLocked } of image.versions()) {
+    versions.push({
+      number,
+      id,
+      parent,
+      timeSeconds,
+      message,
+      ...(firstMessage === null ? {} : { firstMessage }),
+      ...(isLocked ? { locked: isLocked } : {}),
+      ...(await describeState(image, String(number))),
+    });
   }
   return {
     blockSizeBytes,
@@ -187,6 +198,12 @@ export async function goldenFixtures(): Promise<Fixture<GoldenDescription>[]> {
       await commit(image, 'first');
     }),
     await withForeignFields(),
+    await golden('amended-and-locked', { blockSizeBytes: 512 }, async (image) => {
+      await branchesAndTags(image);
+      await image.edits.amend('1', { message: 'Version 1, as we see it now' });
+      await image.edits.amend('2', { message: 'both' });
+      await image.edits.lock(['2', '3']);
+    }),
     await golden('eight-tebibytes', { sizeBytes: 2 ** 43 }, async (image) => {
       await image.write(2 ** 43 - 5000, noise(5000, 1));
       await image.write(2 ** 42 + 100, noise(5000, 2));
