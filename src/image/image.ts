@@ -1,7 +1,7 @@
 import { VsimgError } from '../errors.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import type { DataSource, DataTarget, Piece } from '../storage/transfer.ts';
-import type { RefKind } from '../versions/refs.ts';
+import { checkRefName, type RefKind } from '../versions/refs.ts';
 import { resolveRevision } from '../versions/revision.ts';
 import type {
   CheckReport,
@@ -293,6 +293,7 @@ export class Image {
 
   private setRef(name: string, rev: string, kind: RefKind, options: { readonly force?: boolean }): Promise<Ref> {
     return this.changes.run(async () => {
+      checkRefName(name);
       const ref = { name, kind, version: this.resolve(rev) };
       checkNaming(this.container, ref, options);
       await this.change(() => {
