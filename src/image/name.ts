@@ -1,15 +1,13 @@
 import { VsimgError } from '../errors.ts';
-import { checkRefName } from '../versions/refs.ts';
 import type { Ref } from './api.ts';
 import type { Container } from './container.ts';
 
-/** Errors: 'usage' for a bad name, 'exists' for one that is taken, 'refused' for the branch that is checked out. */
+/** Errors: 'exists' for a name that is taken, 'refused' for the branch that is checked out. */
 export function checkNaming(
   { refs, head }: Container,
   { name, kind, version }: Ref,
   options: { readonly force?: boolean },
 ): void {
-  checkRefName(name);
   const taken = refs.get(name);
   if (taken !== undefined && (options.force !== true || taken.kind !== kind)) {
     throw new VsimgError('exists', `${taken.kind} '${name}' exists already, at version ${taken.version}`, {
