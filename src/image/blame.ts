@@ -1,24 +1,23 @@
 import type { ByteRange } from '../storage/transfer.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { BlameRange, DiffRange } from './api.ts';
-import type { Container } from './container.ts';
-import { changesOf, lineage } from './lineage.ts';
+import type { Lineage } from './lineage.ts';
 
 /**
  * Which version changed each part of `range` last, ascending, seen from a state (null: the working state). Goes back in
  * history only until all is known, and compares only where it is not: the cost follows what the versions changed there.
  */
-export async function blame(container: Container, from: number | null, range: ByteRange): Promise<BlameRange[]> {
+export async function blame(lineage: Lineage, from: number | null, range: ByteRange): Promise<BlameRange[]> {
   const giveTurn = turnGiver();
   const found: BlameRange[] = [];
   let open: readonly ByteRange[] = range.start < range.end ? [range] : [];
-  for (const step of lineage(container, from)) {
+  for (const step of lineage.back(from)) {
     const [first, last] = [open[0], open[open.length - 1]];
     if (first === undefined || last === undefined) break;
     const claims = new Claims(open, ({ start, end }, kind) =>
       found.push({ start, length: end - start, kind, version: step.version }),
     );
-    for (const change of changesOf(container, step, { start: first.start, end: last.end })) {
+    for (const change of lineage.changes(step, { start: first.start, end: last.end })) {
       claims.take(change);
       const turn = giveTurn();
       if (turn !== undefined) await turn;
@@ -45,26 +44,20 @@ class Claims {
   constructor(open: readonly ByteRange[], onClaim: Claims['onClaim']) {
     this.open = open;
     this.onClaim = onClaim;
+    this.moveTo(0);
   }
 
   take({ start, length, kind }: DiffRange): void {
     const end = start + length;
-    if (this.first === undefined) {
-      const index = firstEndingBehind(this.open, start);
-      if (index === this.open.length) return;
-      this.first = index;
-      this.moveTo(index);
-    }
-    for (let range = this.open[this.index]; range !== undefined && this.from < end; range = this.open[this.index]) {
+    this.passTo(firstEndingBehind(this.open, start, this.index));
+    for (let range = this.open[this.index]; range !== undefined; range = this.open[this.index]) {
       const claimed = { start: Math.max(this.from, start), end: Math.min(range.end, end) };
-      if (claimed.start < claimed.end) {
-        this.keep(claimed.start);
-        this.onClaim(claimed, kind === 'data' ? 'data' : 'zero');
-        this.from = claimed.end;
-        if (this.from < range.end) return;
-      } else {
-        this.keep(range.end);
-      }
+      if (claimed.start >= claimed.end) return;
+      this.first ??= this.index;
+      if (this.from < claimed.start) this.rest.push({ start: this.from, end: claimed.start });
+      this.onClaim(claimed, kind === 'data' ? 'data' : 'zero');
+      this.from = claimed.end;
+      if (this.from < range.end) return;
       this.moveTo(this.index + 1);
     }
   }
@@ -72,9 +65,9 @@ class Claims {
   /** What no change met. */
   finish(): readonly ByteRange[] {
     if (this.first === undefined) return this.open;
-    const range = this.open[this.index];
-    if (range !== undefined) this.keep(range.end);
-    return this.open.slice(0, this.first).concat(this.rest, this.open.slice(this.index + 1));
+    const behind = this.index;
+    if (this.from > (this.open[behind]?.start ?? 0)) this.passTo(behind + 1);
+    return this.open.slice(0, this.first).concat(this.rest, this.open.slice(this.index));
   }
 
   private moveTo(index: number): void {
@@ -82,13 +75,20 @@ class Claims {
     this.from = this.open[index]?.start ?? 0;
   }
 
-  private keep(end: number): void {
-    if (this.from < end) this.rest.push({ start: this.from, end });
+  /** Keeps what is left of the range at `index`, and all up to `next`. */
+  private passTo(next: number): void {
+    if (next === this.index) return;
+    const range = this.open[this.index] as ByteRange;
+    if (this.first !== undefined) {
+      this.rest.push(this.from === range.start ? range : { start: this.from, end: range.end });
+      for (let index = this.index + 1; index < next; index++) this.rest.push(this.open[index] as ByteRange);
+    }
+    this.moveTo(next);
   }
 }
 
-function firstEndingBehind(ranges: readonly ByteRange[], position: number): number {
-  let low = 0;
+function firstEndingBehind(ranges: readonly ByteRange[], position: number, from: number): number {
+  let low = from;
   let high = ranges.length;
   while (low < high) {
     const middle = (low + high) >>> 1;

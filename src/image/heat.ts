@@ -1,24 +1,23 @@
 import type { ByteRange } from '../storage/transfer.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { DiffRange, HeatCell, HeatMap, HeatOptions, HeatRow } from './api.ts';
-import type { Container } from './container.ts';
-import { changesOf, lineage, type Step } from './lineage.ts';
+import type { Lineage, Step } from './lineage.ts';
 
 /** A picture of `range` through time, seen from a state (null: the working state, which has a row if it has changes). */
 export async function heatMap(
-  container: Container,
+  lineage: Lineage,
   from: number | null,
   { range, columnCount, rowCount }: HeatOptions & { readonly range: ByteRange },
 ): Promise<HeatMap> {
   const giveTurn = turnGiver();
-  const blockCount = Math.ceil((range.end - range.start) / container.blockBytes);
+  const blockCount = Math.ceil((range.end - range.start) / lineage.container.blockBytes);
   const columns = new Columns(range, Math.max(1, Math.min(columnCount, blockCount)));
   const rows: { readonly step: Step; readonly cells: (HeatCell | undefined)[] }[] = [];
   let open = rowCount > 0 ? columns.count : 0;
-  for (const step of lineage(container, from)) {
+  for (const step of lineage.back(from)) {
     if (open === 0) break;
     columns.clear();
-    for (const change of changesOf(container, step, range)) {
+    for (const change of lineage.changes(step, range)) {
       columns.add(change);
       const turn = giveTurn();
       if (turn !== undefined) await turn;

@@ -6,7 +6,7 @@ import type { BlameRange, DiskPart, HeatMap, HeatOptions, PlacedRange } from './
 import { blame } from './blame.ts';
 import { workingView } from './commit.ts';
 import { heatMap } from './heat.ts';
-import { changesOf, stepOf } from './lineage.ts';
+import { Lineage } from './lineage.ts';
 import type { Looks } from './looks.ts';
 import { placedRanges } from './placed.ts';
 import { checkRange, type View } from './view.ts';
@@ -20,6 +20,7 @@ interface Found {
 /** Which version wrote which part of the disk. Errors of all: 'not-found' for the revision, 'refused' behind the end of the disk. */
 export class History {
   readonly #looks: Looks;
+  #lineage: Lineage | undefined;
 
   constructor(looks: Looks) {
     this.#looks = looks;
@@ -29,7 +30,7 @@ export class History {
   blame(part: DiskPart): Promise<BlameRange[]> {
     return this.#whileHeld(() => {
       const { version, range } = this.#find(part);
-      return blame(this.#looks.container, version, range);
+      return blame(new Lineage(this.#looks.container), version, range);
     });
   }
 
@@ -40,7 +41,7 @@ export class History {
       const { container } = this.#looks;
       const { version, view, range } = this.#find(part);
       const giveTurn = turnGiver();
-      for (const placed of placedRanges(container, view, await blame(container, version, range))) {
+      for (const placed of placedRanges(container, view, await blame(new Lineage(container), version, range))) {
         yield placed;
         const turn = giveTurn();
         if (turn !== undefined) await turn;
@@ -54,7 +55,7 @@ export class History {
   heatMap(part: DiskPart, options: HeatOptions): Promise<HeatMap> {
     return this.#whileHeld(() => {
       const { version, range } = this.#find(part);
-      return heatMap(this.#looks.container, version, { ...options, range });
+      return heatMap(new Lineage(this.#looks.container), version, { ...options, range });
     });
   }
 
@@ -62,8 +63,11 @@ export class History {
   changed(number: number, ranges: readonly ByteRange[]): boolean {
     return this.#looks.look(() => {
       const { container } = this.#looks;
-      const { step } = stepOf(container, number);
-      return ranges.some((range) => changesOf(container, step, range).next().done !== true);
+      // Whoever asks for one version asks for its neighbours next.
+      if (this.#lineage?.container !== container) this.#lineage = new Lineage(container);
+      const lineage = this.#lineage;
+      const step = lineage.stepTo(number);
+      return ranges.some((range) => lineage.changes(step, range).next().done !== true);
     });
   }
 

@@ -1,4 +1,5 @@
 import { ExtentMap } from '../map/extent-map.ts';
+import { PageStore } from '../map/pages.ts';
 import type { ByteRange } from '../storage/transfer.ts';
 import type { DiffRange } from './api.ts';
 import { headView, workingView } from './commit.ts';
@@ -10,36 +11,52 @@ import type { View } from './view.ts';
 export interface Step {
   /** Null for the working state. */
   readonly version: number | null;
+  /** Of a first version: an empty disk of its size. */
   readonly before: View;
   readonly after: View;
 }
 
-/** From a state (null: the working state) up to its first version, whose `before` is an empty disk of its size. */
-export function* lineage(container: Container, from: number | null): Generator<Step> {
-  let next = from;
-  if (next === null) {
-    yield { version: null, before: headView(container), after: workingView(container) };
-    next = container.head.version;
-  }
-  while (next !== null) {
-    const step = stepOf(container, next);
-    yield step.step;
-    next = step.parent;
-  }
-}
+/**
+ * Encoded pages that are kept. Neighbours in the history share the pages around what they changed, and hardly any page is
+ * met again after that: more would fill the memory with what is never asked for.
+ */
+const CACHED_PAGE_BYTES = 256 * 1024;
 
-/** A version beside the one it was made from. */
-export function stepOf(
-  { versions, pages }: Container,
-  number: number,
-): { readonly step: Step; readonly parent: number | null } {
-  const { map, sizeBytes, parent } = versions.need(number);
-  const origin = parent === null ? { map: null, sizeBytes } : versions.need(parent);
-  const before = { map: new ExtentMap(pages, origin.map), sizeBytes: origin.sizeBytes };
-  return { step: { version: number, before, after: { map: new ExtentMap(pages, map), sizeBytes } }, parent };
-}
+/** The steps that lead from one state of the disk to the next. */
+export class Lineage {
+  readonly container: Container;
+  readonly #pages: PageStore;
 
-/** What a step changed within a range, ascending. */
-export function changesOf({ blockBytes }: Container, { before, after }: Step, within: ByteRange): Generator<DiffRange> {
-  return diffViews(before, after, blockBytes, within);
+  constructor(container: Container) {
+    this.container = container;
+    this.#pages = new PageStore(container.storage, { cacheBytes: CACHED_PAGE_BYTES });
+  }
+
+  /** From a state (null: the working state) back to its first version. */
+  *back(from: number | null): Generator<Step> {
+    const { container } = this;
+    let next = from;
+    if (next === null) {
+      yield { version: null, before: headView(container), after: workingView(container) };
+      next = container.head.version;
+    }
+    while (next !== null) {
+      yield this.stepTo(next);
+      next = container.versions.need(next).parent;
+    }
+  }
+
+  /** Errors: 'corrupt' if there is no such version. */
+  stepTo(number: number): Step {
+    const { versions } = this.container;
+    const version = versions.need(number);
+    const origin = version.parent === null ? { ...version, map: null } : versions.need(version.parent);
+    const view = ({ map, sizeBytes }: typeof version): View => ({ map: new ExtentMap(this.#pages, map), sizeBytes });
+    return { version: number, before: view(origin), after: view(version) };
+  }
+
+  /** What a step changed within a range, ascending. */
+  changes({ before, after }: Step, within: ByteRange): Generator<DiffRange> {
+    return diffViews(before, after, this.container.blockBytes, within);
+  }
 }

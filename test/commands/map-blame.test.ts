@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { BINARY, runInProcess } from '../support/cli.ts';
 import { EPOCH, noise, workspace } from '../support/workspace.ts';
@@ -128,6 +128,26 @@ describe('vsimg map', () => {
     const result = spawnSync('bash', ['-c', script, process.execPath, BINARY], { cwd: directory, encoding: 'utf8' });
     expect(result.stdout).toMatch(/ 0\n$/);
     expect(result.stderr).toBe('');
+  });
+
+  it('tells what a repair gave up', async () => {
+    await ok(['create', 'lost.vsi', '1M', '-q']);
+    await ok(['write', 'lost.vsi', '-q'], { stdin: noise(4 * BLOCK, 3) });
+    await ok(['commit', 'lost.vsi', '-m', 'one', '-q']);
+    const [{ offset }] = (await json(['map', 'lost.vsi'])).ranges;
+    const file = openSync(path('lost.vsi'), 'r+');
+    writeSync(file, 'damage', offset + BLOCK);
+    closeSync(file);
+    expect((await run(['check', 'lost.vsi', '--repair'])).status).toBe(2);
+    const { ranges } = await json(['map', 'lost.vsi', '--length', '16k']);
+    expect(ranges.map((range: { start: number; lost?: true }) => [range.start, range.lost])).toEqual([
+      [0, undefined],
+      [BLOCK, true],
+      [2 * BLOCK, undefined],
+    ]);
+    expect(ranges[1]).toMatchObject({ length: BLOCK, data: true, zero: false, present: true });
+    expect(ranges[1]).not.toHaveProperty('offset');
+    expect(await ok(['map', 'lost.vsi'])).toMatch(/ 4096 +4096 {2}lost +- {2}1$/m);
   });
 
   it('agrees with qemu-img on which blocks of a real file system hold data', async () => {

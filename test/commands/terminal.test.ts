@@ -33,6 +33,8 @@ describe('on a terminal', () => {
     ['branch a.vsi', /main/],
     ['info a.vsi', /a\.vsi/],
     ['diff a.vsi 1 1', /^$/],
+    ['map a.vsi', /^1 .*·+.* \(v1\) first/],
+    ['blame a.vsi', /^$/],
     ['gc a.vsi -p', /freed/],
     ['export a.vsi out.raw -f -p', /exported/],
     ['--help', /Usage/],
