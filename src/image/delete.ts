@@ -5,7 +5,8 @@ import type { Ref } from './api.ts';
 import type { Container } from './container.ts';
 
 /** Errors: 'refused' for the version checked out, one that a branch names and one that is locked. */
-export function checkDeletion(container: Container, numbers: readonly number[]): void {
+export async function checkDeletion(container: Container, numbers: readonly number[]): Promise<void> {
+  const giveTurn = turnGiver();
   for (const number of numbers) {
     const { head, branches, locked } = protectionOf(container, number);
     if (head)
@@ -20,6 +21,7 @@ export function checkDeletion(container: Container, numbers: readonly number[]):
         hint: `unlock it first with 'vsimg tag IMAGE --unlock ${number}'`,
       });
     }
+    await giveTurn();
   }
 }
 

@@ -1,3 +1,4 @@
+import { turnGiver } from '../storage/turns.ts';
 import { checkRefName, type RefKind } from '../versions/refs.ts';
 import { resolveRevision } from '../versions/revision.ts';
 import { planAmendment } from './amend.ts';
@@ -85,10 +86,10 @@ export class VersionEdits {
 
   /** Removes versions and the tags that name them. Errors: 'refused' for one that is protected. */
   remove(revs: readonly string[]): Promise<VersionInfo[]> {
-    return this.#run((container) => {
+    return this.#run(async (container) => {
       const numbers = resolveAll(container, revs);
-      const removed = numbers.map((number) => describe(container, number));
-      return { apply: planRemoval(container, numbers), result: () => removed };
+      const removed = await describeAll(container, numbers);
+      return { apply: await planRemoval(container, numbers), result: () => removed };
     });
   }
 
@@ -100,9 +101,9 @@ export class VersionEdits {
     return this.#run(async (container) => {
       const last = resolve(container, to);
       const numbers = await versionsBetween(container, resolve(container, from), last);
-      const removed = numbers.map((number) => describe(container, number));
+      const removed = await describeAll(container, numbers);
       return {
-        apply: planRemoval(container, numbers),
+        apply: await planRemoval(container, numbers),
         result: () => ({ version: describe(container, last), removed }),
       };
     });
@@ -112,22 +113,32 @@ export class VersionEdits {
   forget(policy: KeepPolicy, options: ForgetOptions): Promise<ForgetReport> {
     return this.#run(async (container) => {
       const { keep, remove } = await findForgettable(container, policy, options.nowSeconds);
-      const removed = remove.map((number) => describe(container, number));
+      const removed = await describeAll(container, remove);
       return {
-        apply: options.dryRun === true ? undefined : planRemoval(container, remove),
+        apply: options.dryRun === true ? undefined : await planRemoval(container, remove),
         result: () => ({ kept: keep, removed }),
       };
     });
   }
 }
 
-function planRemoval(container: Container, numbers: readonly number[]): Edit<void>['apply'] {
-  checkDeletion(container, numbers);
+async function planRemoval(container: Container, numbers: readonly number[]): Promise<Edit<void>['apply']> {
+  await checkDeletion(container, numbers);
   return numbers.length === 0 ? undefined : () => deleteVersions(container, numbers);
 }
 
 function describe(container: Container, number: number): VersionInfo {
   return describeVersion(container, container.versions.need(number));
+}
+
+async function describeAll(container: Container, numbers: readonly number[]): Promise<VersionInfo[]> {
+  const giveTurn = turnGiver();
+  const described: VersionInfo[] = [];
+  for (const number of numbers) {
+    described.push(describe(container, number));
+    await giveTurn();
+  }
+  return described;
 }
 
 function resolve({ versions, refs, head }: Container, rev: string): number {
