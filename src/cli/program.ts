@@ -5,6 +5,7 @@ import {
   allOptions,
   type CommandDefinition,
   type CommandEntry,
+  isSignedArgument,
   type OptionDefinition,
 } from './definition.ts';
 import { Invocation, type OptionValue } from './invocation.ts';
@@ -32,7 +33,7 @@ export function buildCommand(entry: CommandEntry, definition: CommandDefinition,
 
 /** @throws VsimgError 'usage' */
 export function parseCommand(command: Command, definition: CommandDefinition, argv: readonly string[]): Parsed {
-  const help = parse(command, argv);
+  const help = parse(command, signedLast(definition, argv));
   if (help !== undefined) return { kind: 'help', text: help };
   const values = command.opts<Record<string, OptionValue | false | undefined>>();
   const options = new Map<string, OptionValue | undefined>();
@@ -44,6 +45,16 @@ export function parseCommand(command: Command, definition: CommandDefinition, ar
     else options.set(option.name, value === false ? undefined : value);
   }
   return { kind: 'run', args: new Invocation(command.args, options) };
+}
+
+/** Words that look like options and are arguments, behind a `--`: commander knows them there. */
+function signedLast(definition: CommandDefinition, argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--');
+  const words = end === -1 ? argv : argv.slice(0, end);
+  const signed = words.filter((word) => isSignedArgument(definition, word));
+  if (signed.length === 0) return argv;
+  const others = words.filter((word) => !isSignedArgument(definition, word));
+  return [...others, '--', ...signed, ...(end === -1 ? [] : argv.slice(end + 1))];
 }
 
 /** The program as a whole: for its help, and for what to say about a command it does not have. */

@@ -13,6 +13,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'log', summary: 'list versions', load: () => import('../commands/log.ts') },
   { name: 'read', summary: 'print bytes of any version', load: () => import('../commands/read.ts') },
   { name: 'write', summary: 'change bytes of the working state', load: () => import('../commands/write.ts') },
+  { name: 'resize', summary: 'change the size of the working state', load: () => import('../commands/resize.ts') },
   { name: 'commit', summary: 'make the working state a version', load: () => import('../commands/commit.ts') },
   { name: 'diff', summary: 'show ranges that differ between versions', load: () => import('../commands/diff.ts') },
   { name: 'checkout', summary: 'make a version the working state', load: () => import('../commands/checkout.ts') },

@@ -1,7 +1,7 @@
 import { VsimgError } from '../errors.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import type { DataSource, DataTarget, Piece } from '../storage/transfer.ts';
-import { checkRefName, type RefKind } from '../versions/refs.ts';
+import type { RefKind } from '../versions/refs.ts';
 import { resolveRevision } from '../versions/revision.ts';
 import type {
   CheckReport,
@@ -27,9 +27,12 @@ import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
 import { type LookSource, Looks } from './looks.ts';
 import { Queue } from './queue.ts';
-import { repairContainer } from './repair.ts';
+import { checkRepair, repairContainer } from './repair.ts';
+import { checkResize, resizeWorking } from './resize.ts';
 import { salvagePieces } from './salvage.ts';
 import { exportChanges, type SeedOptions, type SeedReport } from './seed.ts';
+import { settableRef } from './set-ref.ts';
+import { refuseHeld, withoutPublishing } from './transaction.ts';
 import {
   bulkPieces,
   checkImport,
@@ -39,7 +42,7 @@ import {
   type ImportOptions,
   importSource,
 } from './transfer.ts';
-import { checkRange, type View, viewPieces } from './view.ts';
+import { checkRange, copyPieces, type View } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
 
 const LOOK_BYTES = 1024 * 1024;
@@ -169,7 +172,9 @@ export class Image {
     const letGo = end - start > LOOK_BYTES ? this.looks.hold('wanted') : undefined;
     try {
       for (let from = start; from < end; from += LOOK_BYTES)
-        yield* this.looks.look(() => this.copyPieces(rev, from, Math.min(end, from + LOOK_BYTES)));
+        yield* this.looks.look(() =>
+          copyPieces(this.container, this.view(rev), from, Math.min(end, from + LOOK_BYTES)),
+        );
     } finally {
       letGo?.();
     }
@@ -183,13 +188,6 @@ export class Image {
     onUnreadable: (range: UnreadableRange) => void,
   ): AsyncIterableIterator<Piece> {
     yield* salvagePieces(this.container, this.view(rev), { start, end, onUnreadable });
-  }
-
-  private copyPieces(rev: string | null, start: number, end: number): Piece[] {
-    const copies: Piece[] = [];
-    for (const piece of viewPieces(this.container, this.view(rev), start, end))
-      copies.push(piece.kind === 'data' ? { ...piece, bytes: piece.bytes.slice() } : piece);
-    return copies;
   }
 
   /**
@@ -229,6 +227,24 @@ export class Image {
       checkRange(guestOffset, guestOffset + lengthBytes, this.container.workingSizeBytes);
       return this.change(() => zeroBytes(this.container, guestOffset, lengthBytes));
     });
+  }
+
+  /** Gives the working state another size; new bytes read as zeros. Errors: 'refused' for a smaller one without `shrink`. */
+  resize(sizeBytes: number, options: { readonly shrink?: boolean } = {}): Promise<void> {
+    return this.changes.run(async () => {
+      checkResize(this.container, sizeBytes, options);
+      return this.change(() => resizeWorking(this.container, sizeBytes));
+    });
+  }
+
+  /**
+   * What `action` changes by this image's methods, commits too, is published at once when it has ended, or, after an error,
+   * never: then as after any failed change. `gc` and `repair` are 'refused' meanwhile.
+   */
+  async transaction<T>(action: () => Promise<T>): Promise<T> {
+    const result = await this.change(() => withoutPublishing(this.container, action));
+    await this.publish();
+    return result;
   }
 
   /** Makes the working state durable. Commit, checkout, tags, branches, delete and gc publish by themselves. */
@@ -278,28 +294,13 @@ export class Image {
 
   private setRef(name: string, rev: string, kind: RefKind, options: { readonly force?: boolean }): Promise<Ref> {
     return this.changes.run(async () => {
-      checkRefName(name);
-      const { refs, head } = this.container;
-      const version = this.resolve(rev);
-      const taken = refs.get(name);
-      if (taken !== undefined && (options.force !== true || taken.kind !== kind)) {
-        throw new VsimgError('exists', `${taken.kind} '${name}' exists already, at version ${taken.version}`, {
-          hint: taken.kind === kind ? 'give --force to move it' : 'choose another name: names are unique',
-        });
-      }
-      if (kind === 'branch' && head.branch === name && head.version !== version) {
-        throw new VsimgError(
-          'refused',
-          `branch '${name}' is checked out: moving it would leave the working state behind`,
-          { hint: 'check out another branch first' },
-        );
-      }
+      const ref = settableRef(this.container, { name, kind, version: this.resolve(rev) }, options);
       await this.change(() => {
         this.container.begin();
-        refs.set({ name, kind, version });
+        this.container.refs.set(ref);
         return this.container.publish();
       });
-      return { name, kind, version };
+      return ref;
     });
   }
 
@@ -339,6 +340,7 @@ export class Image {
 
   gc(options: GcOptions = {}): Promise<GcReport> {
     return this.changes.run(async () => {
+      refuseHeld(this.container, 'gc');
       await this.change(() => this.container.publish());
       if (options.dryRun === true) return collectGarbage(this.container, options);
       return this.change(() => collectGarbage(this.container, options));
@@ -357,12 +359,7 @@ export class Image {
    */
   repair(options: { readonly onProgress?: OnProgress } = {}): Promise<RepairReport> {
     return this.changes.run(async () => {
-      if (this.container.isChanged) {
-        throw new VsimgError('refused', `'${this.path}' has changes that are not published`, {
-          path: this.path,
-          hint: 'publish them, or open it again',
-        });
-      }
+      checkRepair(this.container);
       const { container, report } = await this.change(() => repairContainer(this.container, options));
       this.looks.replace(container);
       return report;

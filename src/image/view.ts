@@ -165,3 +165,11 @@ export function* runPieces(container: Container, runs: Iterable<Run>, { start, e
   }
   if (filled > 0) yield cut();
 }
+
+/** As `viewPieces`, all at once and to be kept. */
+export function copyPieces(container: Container, view: View, start: number, end: number): Piece[] {
+  const copies: Piece[] = [];
+  for (const piece of viewPieces(container, view, start, end))
+    copies.push(piece.kind === 'data' ? { ...piece, bytes: piece.bytes.slice() } : piece);
+  return copies;
+}
