@@ -20,6 +20,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'tag', summary: 'list, make or delete names of versions', load: () => import('../commands/tag.ts') },
   { name: 'branch', summary: 'list, make or delete lines of history', load: () => import('../commands/branch.ts') },
   { name: 'delete', summary: 'remove versions', load: () => import('../commands/delete.ts') },
+  { name: 'batch', summary: 'carry out many commands as one change', load: () => import('../commands/batch.ts') },
   { name: 'gc', summary: 'give back space that nothing needs', load: () => import('../commands/gc.ts') },
   { name: 'check', summary: 'verify an image', load: () => import('../commands/check.ts') },
   { name: 'help', summary: 'explain a command or a topic', load: () => import('../commands/help.ts') },
