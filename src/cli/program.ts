@@ -47,14 +47,25 @@ export function parseCommand(command: Command, definition: CommandDefinition, ar
   return { kind: 'run', args: new Invocation(command.args, options) };
 }
 
-/** Words that look like options and are arguments, behind a `--`: commander knows them there. */
+/** All arguments behind a `--`, where commander takes none of them for an option, if one looks like an option. */
 function signedLast(definition: CommandDefinition, argv: readonly string[]): readonly string[] {
   const end = argv.indexOf('--');
   const words = end === -1 ? argv : argv.slice(0, end);
-  const signed = words.filter((word) => isSignedArgument(definition, word));
-  if (signed.length === 0) return argv;
-  const others = words.filter((word) => !isSignedArgument(definition, word));
-  return [...others, '--', ...signed, ...(end === -1 ? [] : argv.slice(end + 1))];
+  const options: string[] = [];
+  const operands: string[] = [];
+  for (const [index, word] of words.entries()) {
+    const isValue = index > 0 && takesNextWord(definition, words[index - 1] as string);
+    const isOption = word.startsWith('-') && word !== '-' && !isSignedArgument(definition, word);
+    (isValue || isOption ? options : operands).push(word);
+  }
+  if (!operands.some((word) => isSignedArgument(definition, word))) return argv;
+  return [...options, '--', ...operands, ...(end === -1 ? [] : argv.slice(end + 1))];
+}
+
+function takesNextWord(definition: CommandDefinition, word: string): boolean {
+  return allOptions(definition).some(
+    ({ short, name, value }) => value !== undefined && (word === `--${name}` || word === `-${short}`),
+  );
 }
 
 /** The program as a whole: for its help, and for what to say about a command it does not have. */
