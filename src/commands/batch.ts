@@ -77,7 +77,7 @@ export async function run(context: CommandContext): Promise<number> {
       await list?.close(batch.describe('dropped'));
       throw error;
     }
-    await output.message(`${plural(batch.count, 'command')}, published at once`);
+    await output.message(batch.count === 0 ? 'no commands' : `${plural(batch.count, 'command')}, published at once`);
     await list?.close(batch.describe('published'));
     return 0;
   });

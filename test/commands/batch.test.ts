@@ -145,7 +145,7 @@ commit -m "two words" --tag v2
 
   it('does nothing for an empty script', async () => {
     const before = readFileSync(path('disk.vsi'));
-    await ok(['batch', 'disk.vsi'], { stdin: '# nothing\n\n' });
+    expect(await ok(['batch', 'disk.vsi'], { stdin: '# nothing\n\n' })).toBe('no commands\n');
     expect(readFileSync(path('disk.vsi')).equals(before)).toBe(true);
   });
 
