@@ -19,6 +19,8 @@ export interface CommandDefinition {
 export interface ArgumentDefinition {
   readonly name: string;
   readonly presence: 'required' | 'optional' | 'one-or-more' | 'any-number';
+  /** A word such as `-1G` is this argument, and not an option. */
+  readonly signed?: true;
   readonly description: string;
 }
 
@@ -93,4 +95,9 @@ export const REVISION_OPTION: OptionDefinition = {
 export function allOptions(definition: CommandDefinition): readonly OptionDefinition[] {
   const writing = definition.access === 'writes' ? [WAIT_OPTION, SYNC_OPTION] : [];
   return [...definition.options, ...writing, ...COMMON_OPTIONS];
+}
+
+/** True for a word such as `-1G` where that is an argument. */
+export function isSignedArgument(definition: CommandDefinition, word: string): boolean {
+  return /^-[.\d]/.test(word) && definition.arguments.some(({ signed }) => signed === true);
 }

@@ -125,3 +125,24 @@ export class Output {
     return wanted ? loadColours() : PLAIN;
   }
 }
+
+/** Keeps the one document of a command for somebody else to print. */
+export class KeptOutput extends Output {
+  readonly #parts: string[] = [];
+
+  constructor(io: Io) {
+    super(io, { format: 'json', quiet: false });
+  }
+
+  override async write(text: string): Promise<void> {
+    this.#parts.push(text);
+  }
+
+  override async flush(): Promise<void> {}
+
+  /** Null if there was none. */
+  take(): JsonValue {
+    const text = this.#parts.splice(0).join('');
+    return text === '' ? null : (JSON.parse(text) as JsonValue);
+  }
+}

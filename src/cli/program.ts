@@ -5,6 +5,7 @@ import {
   allOptions,
   type CommandDefinition,
   type CommandEntry,
+  isSignedArgument,
   type OptionDefinition,
 } from './definition.ts';
 import { Invocation, type OptionValue } from './invocation.ts';
@@ -32,7 +33,7 @@ export function buildCommand(entry: CommandEntry, definition: CommandDefinition,
 
 /** @throws VsimgError 'usage' */
 export function parseCommand(command: Command, definition: CommandDefinition, argv: readonly string[]): Parsed {
-  const help = parse(command, argv);
+  const help = parse(command, signedLast(definition, argv));
   if (help !== undefined) return { kind: 'help', text: help };
   const values = command.opts<Record<string, OptionValue | false | undefined>>();
   const options = new Map<string, OptionValue | undefined>();
@@ -44,6 +45,27 @@ export function parseCommand(command: Command, definition: CommandDefinition, ar
     else options.set(option.name, value === false ? undefined : value);
   }
   return { kind: 'run', args: new Invocation(command.args, options) };
+}
+
+/** All arguments behind a `--`, where commander takes none of them for an option, if one looks like an option. */
+function signedLast(definition: CommandDefinition, argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--');
+  const words = end === -1 ? argv : argv.slice(0, end);
+  const options: string[] = [];
+  const operands: string[] = [];
+  for (const [index, word] of words.entries()) {
+    const isValue = index > 0 && takesNextWord(definition, words[index - 1] as string);
+    const isOption = word.startsWith('-') && word !== '-' && !isSignedArgument(definition, word);
+    (isValue || isOption ? options : operands).push(word);
+  }
+  if (!operands.some((word) => isSignedArgument(definition, word))) return argv;
+  return [...options, '--', ...operands, ...(end === -1 ? [] : argv.slice(end + 1))];
+}
+
+function takesNextWord(definition: CommandDefinition, word: string): boolean {
+  return allOptions(definition).some(
+    ({ short, name, value }) => value !== undefined && (word === `--${name}` || word === `-${short}`),
+  );
 }
 
 /** The program as a whole: for its help, and for what to say about a command it does not have. */

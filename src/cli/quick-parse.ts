@@ -1,4 +1,4 @@
-import { allOptions, type CommandDefinition, type OptionDefinition } from './definition.ts';
+import { allOptions, type CommandDefinition, isSignedArgument, type OptionDefinition } from './definition.ts';
 import { Invocation, type OptionValue } from './invocation.ts';
 
 /**
@@ -12,7 +12,7 @@ export function quickParse(definition: CommandDefinition, argv: readonly string[
   const operands: string[] = [];
   for (let index = 0; index < argv.length; index++) {
     const word = argv[index] as string;
-    if (!word.startsWith('-') || word === '-') {
+    if (!word.startsWith('-') || word === '-' || isSignedArgument(definition, word)) {
       operands.push(word);
       continue;
     }

@@ -6,8 +6,8 @@ import { asVsimgError, describeFailure, formatFailure, formatStack } from './fai
 import type { Invocation } from './invocation.ts';
 import type { Io, StopSignal } from './io.ts';
 import { Output, type OutputFormat } from './output.ts';
+import { parseArguments } from './parse.ts';
 import { Progress } from './progress.ts';
-import { quickParse } from './quick-parse.ts';
 import { COMMANDS, findCommand } from './registry.ts';
 import { asksForVersion, VERSION_LINE } from './version.ts';
 
@@ -28,11 +28,7 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
   const entry = first === undefined ? undefined : findCommand(first);
   if (entry === undefined) return printText(await programHelp(argv, io), io);
   const module = await entry.load();
-  const args = quickParse(module.definition, rest);
-  if (args !== undefined) return runModule(module, args, io);
-  const { buildCommand, parseCommand } = await import('./program.ts');
-  const command = buildCommand(entry, module.definition, () => io.columns);
-  const parsed = parseCommand(command, module.definition, rest);
+  const parsed = await parseArguments(entry, module.definition, { words: rest, columns: () => io.columns });
   return parsed.kind === 'help' ? printText(parsed.text, io) : runModule(module, parsed.args, io);
 }
 

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { CommandContext } from '../cli/context.ts';
 import { VsimgError } from '../errors.ts';
 import { type OpenFileOptions, openImageFile } from '../image/file.ts';
@@ -23,12 +24,33 @@ export function writingOf(context: CommandContext): { readonly locking: 'on' | '
   return { locking: lockingOf(context), sync: context.args.has('no-sync') ? 'off' : 'on' };
 }
 
+/** Of a command that is one of many on an image that is open already. */
+interface SharedContext extends CommandContext {
+  readonly image: Image;
+  /** 'script': it has the commands themselves. */
+  readonly stdin: 'script' | 'free';
+}
+
+function isShared(context: CommandContext): context is SharedContext {
+  return 'image' in context;
+}
+
+/** Errors: 'usage' where stdin has something else than data. */
+export function standardInput(context: CommandContext): Readable {
+  if (isShared(context) && context.stdin === 'script')
+    throw new VsimgError('usage', 'stdin is the script, and can not have the data too', {
+      hint: 'name a file, or give --data, --hex or --pattern',
+    });
+  return context.io.stdin;
+}
+
 /** Opens the container for as long as `action` runs; whatever is not published then is as if it had not happened. */
 export async function withImage<T>(
   context: CommandContext,
   opening: Opening,
   action: (image: Image) => Promise<T>,
 ): Promise<T> {
+  if (isShared(context)) return action(context.image);
   const { path, mode } = opening;
   const isWriter = mode === 'write' || mode === 'repair';
   const writing = isWriter ? writingOf(context) : { locking: lockingOf(context) };

@@ -1,5 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
+import type { Invocation } from '../cli/invocation.ts';
 import { formatSize, parseSize } from '../cli/size.ts';
 import { parseImage, requireDifferentFiles } from '../cli/target.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
@@ -7,7 +8,8 @@ import type { OnProgress, WriteReport } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { openFileSource, streamSource } from '../storage/source.ts';
 import type { DataSource } from '../storage/transfer.ts';
-import { withImage } from './opening.ts';
+import { INLINE_OPTIONS, inlineSource } from './inline-data.ts';
+import { standardInput, withImage } from './opening.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
@@ -22,10 +24,12 @@ export const definition: CommandDefinition = {
     { name: 'length', value: 'N', description: 'number of bytes (default: all that FILE has)' },
     { name: 'zero', description: 'write zeros instead of data; needs --length' },
     { name: 'discard', description: 'the range is no longer needed and reads as zeros; needs --length' },
+    ...INLINE_OPTIONS,
   ],
   access: 'writes',
   examples: [
     { command: 'vsimg write disk.vsi boot.img --offset 1M', explanation: 'a file, 1 MiB into the disk' },
+    { command: 'vsimg write disk.vsi --data hello --offset 4k', explanation: 'five bytes' },
     { command: 'printf hello | vsimg write disk.vsi --offset 0x200', explanation: 'data from a pipe' },
     {
       command: 'vsimg write disk.vsi --discard --offset 4G --length 2G',
@@ -50,16 +54,16 @@ export async function run(context: CommandContext): Promise<number> {
   const offset = parseSize(args.value('offset') ?? '0', '--offset');
   const lengthText = args.value('length');
   const length = lengthText === undefined ? undefined : parseSize(lengthText, '--length');
-  const erase = args.has('zero') || args.has('discard');
-  if (erase) requireErasable(context, length);
-  const file = args.operands[1] ?? '-';
-  if (file !== '-') requireDifferentFiles(path, file);
+  const option = requireOneSource(args, length);
+  const erase = option === 'zero' || option === 'discard';
+  const file = option === undefined ? (args.operands[1] ?? '-') : `--${option}`;
+  if (option === undefined && file !== '-') requireDifferentFiles(path, file);
   return withImage(context, { path, mode: 'write' }, async (image) => {
     const range = { offset, length };
     const onProgress = progress.start('write');
     const report = erase
       ? await eraseRange(image, range)
-      : await writeFrom(context, image, { ...range, file, onProgress });
+      : await writeFrom(context, image, { ...range, file, inline: inlineSource(args, length), onProgress });
     await image.publish();
     const parts = [
       `${formatSize(report.storedBytes)} stored`,
@@ -81,15 +85,19 @@ export function describeReport(report: WriteReport): Record<string, number> {
   };
 }
 
-function requireErasable({ args }: CommandContext, length: number | undefined): void {
-  if (args.has('zero') && args.has('discard')) {
-    throw new VsimgError('usage', '--zero and --discard are given together', { hint: 'give one of them' });
+/** The option that says what to write, if not FILE. Errors: 'usage'. */
+function requireOneSource(args: Invocation, length: number | undefined): string | undefined {
+  const [option, other] = ['zero', 'discard', 'data', 'hex', 'pattern'].filter((name) => args.has(name));
+  if (other !== undefined) {
+    throw new VsimgError('usage', `--${option} and --${other} are given together`, { hint: 'give one of them' });
   }
-  const option = args.has('zero') ? '--zero' : '--discard';
+  if (option === undefined) return undefined;
   if (args.operands.length > 1) {
-    throw new VsimgError('usage', `${option} takes no FILE`, { hint: 'leave out one of them' });
+    throw new VsimgError('usage', `--${option} takes no FILE`, { hint: 'leave out one of them' });
   }
-  if (length === undefined) throw new VsimgError('usage', `${option} needs --length`, { hint: 'say how many bytes' });
+  if (length === undefined && option !== 'data' && option !== 'hex')
+    throw new VsimgError('usage', `--${option} needs --length`, { hint: 'say how many bytes' });
+  return option;
 }
 
 interface Range {
@@ -103,17 +111,22 @@ async function eraseRange(image: Image, { offset, length = 0 }: Range): Promise<
 }
 
 async function writeFrom(
-  { io, cleanup }: CommandContext,
+  context: CommandContext,
   image: Image,
-  request: Range & { readonly file: string; readonly onProgress: OnProgress },
+  request: Range & {
+    readonly file: string;
+    readonly inline: DataSource | undefined;
+    readonly onProgress: OnProgress;
+  },
 ): Promise<WriteReport> {
   requireRoom(image, request.offset, request.length ?? 0);
-  const source = request.file === '-' ? streamSource(io.stdin) : openFileSource(request.file);
-  const forget = cleanup.add(() => source.close());
+  const { file, inline } = request;
+  const source = inline ?? (file === '-' ? streamSource(standardInput(context)) : openFileSource(file));
+  const forget = context.cleanup.add(() => source.close());
   try {
     if (source.sizeBytes !== undefined) {
       const available = source.sizeBytes;
-      if (available < (request.length ?? 0)) throw endedEarly(request.file, available, request.length ?? 0);
+      if (available < (request.length ?? 0)) throw endedEarly(file, available, request.length ?? 0);
       requireRoom(image, request.offset, request.length ?? available);
     }
     return await transfer(image, source, request);

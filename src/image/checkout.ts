@@ -48,7 +48,7 @@ export function checkOut(container: Container, plan: CheckoutPlan): void {
   container.map.tree.adopt(version.map);
   container.workingSizeBytes = version.sizeBytes;
   // Whatever is written so far may belong to a version now.
-  container.sharedGeneration = container.generation;
+  container.sharedGeneration = container.youngestGeneration;
   container.head = { branch: plan.branch, version: plan.version };
   if (plan.isNewBranch && plan.branch !== null)
     container.refs.set({ name: plan.branch, kind: 'branch', version: plan.version });

@@ -1,18 +1,10 @@
 import { corrupt, VsimgError } from '../errors.ts';
 import { decodeSegmentEntry } from '../format/chunk-table.ts';
-import { type Header, NO_FEATURES, refuseUnwritable, TREE_NAMES, type TreeName } from '../format/header.ts';
-import {
-  DEFAULT_BLOCK_BYTES,
-  MAX_BLOCK_BYTES,
-  MIN_BLOCK_BYTES,
-  RECORDS_OFFSET,
-  SLOT_A_OFFSET,
-  SLOT_B_OFFSET,
-  SLOT_BYTES,
-} from '../format/layout.ts';
+import { type Header, refuseUnwritable, TREE_NAMES, type TreeName } from '../format/header.ts';
+import { SLOT_A_OFFSET, SLOT_B_OFFSET } from '../format/layout.ts';
 import type { PageRef, TreeRoot } from '../format/page.ts';
 import { numberInKey } from '../format/record-page.ts';
-import { encodeSlot, type ReadSlotsOptions, readSlots, type Slots } from '../format/slot.ts';
+import { encodeSlot, readSlots, type Slots } from '../format/slot.ts';
 import { LogReader } from '../log/reader.ts';
 import { SegmentTables } from '../log/tables.ts';
 import { LogWriter } from '../log/writer.ts';
@@ -29,6 +21,8 @@ import { Refs } from '../versions/refs.ts';
 import { VersionTable } from '../versions/version-table.ts';
 import type { CreateOptions } from './api.ts';
 import { cleanYoung } from './clean.ts';
+import { newHeader } from './new-header.ts';
+import { readBothSlots } from './slots.ts';
 
 const TREE_TITLES: { readonly [name in TreeName]: string } = {
   versions: 'version table',
@@ -78,6 +72,12 @@ export class Container {
   head: Header['head'];
   unreclaimed: number;
   private readonly options: ContainerOptions;
+  /**
+   * Generation that what is written now is born in. Above `generation` by more than one when `publish` was held back
+   * and versions were made meanwhile: so that what the working state writes afterwards is younger than they are.
+   */
+  private nextGeneration: number;
+  private isHeldBack = false;
   private begun = false;
   /** The second slot of the last publication is written, but not durable yet. */
   private isSlotPending = false;
@@ -96,6 +96,7 @@ export class Container {
     this.options = options;
     this.header = header;
     this.generation = slots.generation;
+    this.nextGeneration = slots.generation + 1;
     this.staleSlot = slots.staleSlot;
     this.damagedSlot = slots.staleSlot === undefined ? null : slots.staleSlot === 'a' ? 'first' : 'second';
     this.pages = new PageStore(storage);
@@ -125,7 +126,7 @@ export class Container {
     this.versions = new VersionTable(this.trees, { next: header.nextVersion, count: header.versionCount });
     this.refs = new Refs(this.trees);
     this.log.bornVersion = header.nextVersion;
-    this.log.generation = slots.generation + 1;
+    this.log.generation = this.nextGeneration;
     this.map = new ExtentMap(this.pages, header.working.map);
     this.workingSizeBytes = header.working.sizeBytes;
     this.sharedGeneration = header.working.sharedGeneration;
@@ -145,32 +146,7 @@ export class Container {
 
   /** Makes an empty container on an empty storage and opens it. Errors: 'usage' for impossible sizes. */
   static create(storage: Storage, create: CreateOptions, options: ContainerOptions = {}): Container {
-    const blockBytes = create.blockSizeBytes ?? DEFAULT_BLOCK_BYTES;
-    checkBlockSize(blockBytes);
-    checkSize(create.sizeBytes);
-    const header: Header = {
-      features: NO_FEATURES,
-      imageId: create.imageId ?? crypto.getRandomValues(new Uint8Array(16)),
-      blockBytes,
-      compression: create.compression ?? { codec: 'zstd', level: 2 },
-      nextVersion: 1,
-      versionCount: 0,
-      unreclaimed: 0,
-      head: { branch: 'main', version: null },
-      working: { sizeBytes: create.sizeBytes, map: null, sharedGeneration: 0 },
-      log: { next: 0, youngMark: 0, dataBytes: 0, deadBlocks: 0 },
-      trees: { versions: null, children: null, refs: null, marks: null, log: null },
-      space: {
-        free: null,
-        bySize: null,
-        pending: null,
-        reserve: [],
-        end: RECORDS_OFFSET,
-        freeBytes: 0,
-        pendingBytes: 0,
-      },
-    };
-    const slot = encodeSlot(1, header);
+    const slot = encodeSlot(1, newHeader(create));
     storage.write(slot, SLOT_A_OFFSET);
     storage.write(slot, SLOT_B_OFFSET);
     return Container.open(storage, options);
@@ -240,41 +216,81 @@ export class Container {
   }
 
   /**
+   * From now on `publish` leaves the published state alone, until it is let go; a version that it makes is complete then,
+   * but for what the header says of it.
+   */
+  holdBack(): void {
+    this.isHeldBack = true;
+  }
+
+  letGo(): void {
+    this.isHeldBack = false;
+  }
+
+  get isHeld(): boolean {
+    return this.isHeldBack;
+  }
+
+  /** Whatever is written so far was born in this generation or an earlier one. */
+  get youngestGeneration(): number {
+    return this.nextGeneration - 1;
+  }
+
+  /**
    * Makes everything changed so far the published state, or changes nothing.
    *
    * Order: records, sync, slot A, sync, slot B. The second slot becomes durable with the first sync of the
    * next publication or when the container is closed; until then the state before may come back after a cut and
    * the loss of slot A, and nothing of it has been overwritten (see `Space`).
    */
-  async publish(options: PublishOptions = {}): Promise<void> {
-    if (!this.begun) return;
+  async publish({ makeVersion }: PublishOptions = {}): Promise<void> {
+    if (!this.begun || (this.isHeldBack && makeVersion === undefined)) return;
     await this.log.flush();
     await cleanYoung(this);
-    const generation = this.generation + 1;
-    const write = (bytes: Uint8Array, place: number): void => this.storage.write(bytes, place);
-    const writePage = (bytes: Uint8Array, life: 'lasting' | 'passing'): number => {
-      const place = this.space.allocate(bytes.length, life);
-      write(bytes, place);
-      return place;
-    };
-    const sink = {
-      generation,
-      writePage: (bytes: Uint8Array) => writePage(bytes, 'passing'),
-      releasePage: (ref: PageRef, birth: number): void => {
-        this.pages.forget(ref.place);
-        this.space.release(ref.place, ref.lengthBytes, birth);
-      },
-    };
-    const shared = this.sharedGeneration;
-    const map = this.map.tree.flush({
-      ...sink,
-      writePage: (bytes) => writePage(bytes, 'lasting'),
+    const map = this.writeMap();
+    if (makeVersion !== undefined) {
+      makeVersion(map);
+      this.sharedGeneration = this.nextGeneration;
+    }
+    if (this.isHeldBack) this.startGeneration(this.nextGeneration + 1);
+    else this.publishTrees(map);
+  }
+
+  private startGeneration(generation: number): void {
+    this.nextGeneration = generation;
+    this.log.bornVersion = this.versions.next;
+    this.log.generation = generation;
+  }
+
+  private writePage(bytes: Uint8Array, life: 'lasting' | 'passing'): number {
+    const place = this.space.allocate(bytes.length, life);
+    this.storage.write(bytes, place);
+    return place;
+  }
+
+  private releasePage(ref: PageRef, birth: number): void {
+    this.pages.forget(ref.place);
+    this.space.release(ref.place, ref.lengthBytes, birth);
+  }
+
+  private writeMap(): TreeRoot {
+    return this.map.tree.flush({
+      generation: this.nextGeneration,
+      writePage: (bytes) => this.writePage(bytes, 'lasting'),
       // Older pages may belong to versions; gc finds out.
       releasePage: (ref, birth) => {
-        if (birth > shared) sink.releasePage(ref, birth);
+        if (birth > this.sharedGeneration) this.releasePage(ref, birth);
       },
     });
-    options.makeVersion?.(map);
+  }
+
+  private publishTrees(map: TreeRoot): void {
+    const generation = this.nextGeneration;
+    const sink = {
+      generation,
+      writePage: (bytes: Uint8Array) => this.writePage(bytes, 'passing'),
+      releasePage: (ref: PageRef, birth: number): void => this.releasePage(ref, birth),
+    };
     const trees = Object.fromEntries(TREE_NAMES.map((name) => [name, this.trees[name].flush(sink)])) as Header['trees'];
     const header: Header = {
       ...this.header,
@@ -282,14 +298,10 @@ export class Container {
       versionCount: this.versions.count,
       unreclaimed: this.unreclaimed,
       head: this.head,
-      working: {
-        sizeBytes: this.workingSizeBytes,
-        map,
-        sharedGeneration: options.makeVersion === undefined ? this.sharedGeneration : generation,
-      },
+      working: { sizeBytes: this.workingSizeBytes, map, sharedGeneration: this.sharedGeneration },
       log: this.log.state,
       trees,
-      space: this.space.finish(generation, write),
+      space: this.space.finish(generation, (bytes, place) => this.storage.write(bytes, place)),
     };
     this.publishHeader(generation, header);
   }
@@ -320,9 +332,7 @@ export class Container {
     this.header = header;
     this.stored = header;
     this.generation = generation;
-    this.sharedGeneration = header.working.sharedGeneration;
-    this.log.bornVersion = header.nextVersion;
-    this.log.generation = generation + 1;
+    this.startGeneration(generation + 1);
     this.begun = false;
   }
 
@@ -347,45 +357,5 @@ export class Container {
       // The next gc cuts the file.
     }
     this.storage.close();
-  }
-}
-
-/** Readings of both slots that differ from each other before the container counts as damaged. */
-const MAX_SLOT_READINGS = 100;
-
-/** A reader may meet slot A half-written and, after a pause, slot B too: only what stays as it is is damaged. */
-function readBothSlots(storage: Storage, options: ReadSlotsOptions = {}): Slots {
-  let bytes = slotBytes(storage);
-  for (let reading = 1; ; reading++) {
-    try {
-      const [a, b] = [bytes.subarray(SLOT_A_OFFSET, SLOT_B_OFFSET), bytes.subarray(SLOT_B_OFFSET)];
-      return readSlots(a, b, storage.name, options);
-    } catch (error) {
-      const before = bytes;
-      bytes = slotBytes(storage);
-      if (reading === MAX_SLOT_READINGS || Buffer.compare(before, bytes) === 0) throw error;
-    }
-  }
-}
-
-function slotBytes(storage: Storage): Uint8Array {
-  const bytes = new Uint8Array(2 * SLOT_BYTES);
-  return bytes.subarray(0, storage.read(bytes, SLOT_A_OFFSET));
-}
-
-/** Errors: 'usage'. */
-export function checkBlockSize(blockBytes: number): void {
-  const isPower = Number.isSafeInteger(blockBytes) && (blockBytes & (blockBytes - 1)) === 0;
-  if (isPower && blockBytes >= MIN_BLOCK_BYTES && blockBytes <= MAX_BLOCK_BYTES) return;
-  throw new VsimgError(
-    'usage',
-    `block size ${blockBytes} is not a power of two from ${MIN_BLOCK_BYTES} to ${MAX_BLOCK_BYTES}`,
-  );
-}
-
-/** Errors: 'usage' for a size that is not a whole number from 0 to what the map can address. */
-export function checkSize(sizeBytes: number): void {
-  if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
-    throw new VsimgError('usage', `size ${sizeBytes} is not a whole number of bytes below 2^53`);
   }
 }

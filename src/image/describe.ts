@@ -25,7 +25,7 @@ export function describeImage(container: Container): ImageInfo {
     chunkSizeBytes: CHUNK_BYTES,
     compression: header.compression,
     generation,
-    versionCount: header.versionCount,
+    versionCount: container.versions.count,
     head: describeHead(container),
     space: {
       fileBytes,

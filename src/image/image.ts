@@ -31,9 +31,11 @@ import { History } from './history.ts';
 import { type LookSource, Looks } from './looks.ts';
 import { Queue } from './queue.ts';
 import { measureReclaim } from './reclaim.ts';
-import { repairContainer } from './repair.ts';
+import { checkRepair, repairContainer } from './repair.ts';
+import { checkResize, resizeWorking } from './resize.ts';
 import { salvagePieces } from './salvage.ts';
 import { exportChanges, type SeedOptions, type SeedReport } from './seed.ts';
+import { refuseHeld, withoutPublishing } from './transaction.ts';
 import {
   bulkPieces,
   checkImport,
@@ -242,6 +244,24 @@ export class Image {
     });
   }
 
+  /** Gives the working state another size; new bytes read as zeros. Errors: 'refused' for a smaller one without `shrink`. */
+  resize(sizeBytes: number, options: { readonly shrink?: boolean } = {}): Promise<void> {
+    return this.changes.run(async () => {
+      checkResize(this.container, sizeBytes, options);
+      return this.change(() => resizeWorking(this.container, sizeBytes));
+    });
+  }
+
+  /**
+   * What `action` changes by this image's methods, commits too, is published at once when it has ended, or, after an error,
+   * never: then as after any failed change. `gc` and `repair` are 'refused' meanwhile.
+   */
+  async transaction<T>(action: () => Promise<T>): Promise<T> {
+    const result = await this.change(() => withoutPublishing(this.container, action));
+    await this.publish();
+    return result;
+  }
+
   /** Makes the working state durable. Commit, checkout, tags, branches, delete and gc publish by themselves. */
   publish(): Promise<void> {
     return this.changes.run(() => this.change(() => this.container.publish()));
@@ -323,6 +343,7 @@ export class Image {
 
   gc(options: GcOptions = {}): Promise<GcReport> {
     return this.changes.run(async () => {
+      refuseHeld(this.container, 'gc');
       await this.change(() => this.container.publish());
       if (options.dryRun === true) return collectGarbage(this.container, options);
       return this.change(() => collectGarbage(this.container, options));
@@ -341,12 +362,7 @@ export class Image {
    */
   repair(options: { readonly onProgress?: OnProgress } = {}): Promise<RepairReport> {
     return this.changes.run(async () => {
-      if (this.container.isChanged) {
-        throw new VsimgError('refused', `'${this.path}' has changes that are not published`, {
-          path: this.path,
-          hint: 'publish them, or open it again',
-        });
-      }
+      checkRepair(this.container);
       const { container, report } = await this.change(() => repairContainer(this.container, options));
       this.looks.replace(container);
       return report;

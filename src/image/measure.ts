@@ -3,8 +3,8 @@ import { CHUNK_BYTES, DEFAULT_BLOCK_BYTES, RECORDS_OFFSET } from '../format/layo
 import type { ByteRange, SourceFile } from '../storage/transfer.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { Compression, OnProgress } from './api.ts';
-import { checkBlockSize } from './container.ts';
 import { JOBS_UNDER_WAY, WINDOW_BYTES } from './fill.ts';
+import { checkBlockSize } from './new-header.ts';
 import { CHECKSUM_BYTES, type Packed, Packing } from './packing.ts';
 import { Random } from './random.ts';
 

@@ -22,11 +22,23 @@ import { type Inspection, inspectContainer } from './inspect.ts';
 import { mendHistory } from './mend-history.ts';
 import { RangeSet } from './ranges.ts';
 import { surveyContainer } from './survey.ts';
+import { refuseHeld } from './transaction.ts';
 
 export interface Repaired {
   /** To be used instead of the one given. */
   readonly container: Container;
   readonly report: RepairReport;
+}
+
+/** Errors: 'refused' for changes that are not published. */
+export function checkRepair(container: Container): void {
+  refuseHeld(container, 'repair');
+  if (!container.isChanged) return;
+  const { name: path } = container.storage;
+  throw new VsimgError('refused', `'${path}' has changes that are not published`, {
+    path,
+    hint: 'publish them, or open it again',
+  });
 }
 
 /**

@@ -1,6 +1,19 @@
+import { VsimgError } from '../errors.ts';
 import type { Container } from './container.ts';
-import { checkSize } from './container.ts';
+import { checkSize } from './new-header.ts';
 import { clearBlocks, writeBytes } from './write.ts';
+
+/** Errors: 'usage' for an impossible size, 'refused' for one that is smaller without `shrink`. */
+export function checkResize(
+  { workingSizeBytes }: Container,
+  sizeBytes: number,
+  { shrink = false }: { readonly shrink?: boolean },
+): void {
+  checkSize(sizeBytes);
+  if (sizeBytes >= workingSizeBytes || shrink) return;
+  const message = `${sizeBytes} bytes are fewer than the ${workingSizeBytes} that the disk has: what lies behind them would be lost`;
+  throw new VsimgError('refused', message, { hint: 'give --shrink if that is wanted; versions keep what they have' });
+}
 
 /** Sets the size of the working state; what lies behind a smaller size is given up, what a larger one adds reads as zeros. */
 export async function resizeWorking(container: Container, sizeBytes: number): Promise<void> {

@@ -14,6 +14,8 @@ const COMMANDS: readonly (readonly [command: string, waits: readonly string[] | 
   ['import one.raw new.vsi', ['file', 'directory']],
   ['import two.raw a.vsi', ['file', 'file', 'file']],
   ['write a.vsi small --offset 5000', ['file', 'file', 'file']],
+  ['resize a.vsi +1M', ['file', 'file', 'file']],
+  ['batch a.vsi script', ['file', 'file', 'file']],
   ['commit a.vsi -m x --allow-empty', ['file', 'file', 'file']],
   ['checkout a.vsi 1', ['file', 'file', 'file']],
   ['tag a.vsi new', ['file', 'file', 'file']],
@@ -36,6 +38,8 @@ describe.skipIf(!canTrace)('waiting for the disk', () => {
     writeFileSync(path('one.raw'), noise(300_000, 1));
     writeFileSync(path('two.raw'), noise(300_000, 2));
     writeFileSync(path('small'), noise(3000, 3));
+    const writes = Array.from({ length: 1000 }, (_, index) => `write small --offset ${(index * 997) % 290_000}`);
+    writeFileSync(path('script'), [...writes, 'commit -m one', 'tag of-one', ...writes, 'commit -m two'].join('\n'));
     for (const source of ['one', 'two', 'one']) await ok(['import', `${source}.raw`, 'fresh.vsi', '-q']);
     await ok(['delete', 'fresh.vsi', '2', '-q']);
     await ok(['tag', 'fresh.vsi', 'v3', '-q']);

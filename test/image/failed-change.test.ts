@@ -26,6 +26,8 @@ describe('a change that fails', () => {
       () => image.publish(),
       () => image.write(0, noise(10, 1)),
       () => image.zero(0, 10),
+      () => image.resize(0, { shrink: true }),
+      () => image.transaction(() => image.write(0, noise(10, 1))),
       () => image.commit(version),
       () => image.checkout('1', { force: true }),
       () => image.setTag('later', '1'),

@@ -45,6 +45,26 @@ export const CHANGES: readonly Change[] = [
     },
   },
   {
+    name: 'resize',
+    run: async (image) => {
+      await image.resize(image.sizeOf(null) - 9001, { shrink: true });
+      await image.publish();
+    },
+  },
+  {
+    name: 'transaction',
+    run: (image) =>
+      image.transaction(async () => {
+        await image.write(1, noise(9000, 5));
+        await image.commit({ ...options(image), tag: 'new-tag' });
+        await image.write(300, noise(9000, 6));
+        await image.setBranch('new-branch', firstVersion(image));
+        await image.commit(options(image));
+        await image.checkout(firstVersion(image), {});
+        await image.write(9000, noise(1000, 7));
+      }),
+  },
+  {
     name: 'commit',
     run: (image) => image.commit({ ...options(image), tag: 'new-tag' }),
   },

@@ -18,6 +18,16 @@ export async function stateOf(image: Image): Promise<string> {
 
 /** Takes one step of a random history, which changes what others see once or not at all. */
 export async function randomStep(image: Image, random: SeededRandom): Promise<string> {
+  if (random.below(10) > 0) return simpleStep(image, random, 'alone');
+  const taken = await image.transaction(async () => {
+    const steps: string[] = [];
+    for (let left = 1 + random.below(6); left > 0; left--) steps.push(await simpleStep(image, random, 'within'));
+    return steps;
+  });
+  return `transaction of ${taken.join(', ')}`;
+}
+
+async function simpleStep(image: Image, random: SeededRandom, where: 'alone' | 'within'): Promise<string> {
   const { sizeBytes, head, versionCount } = image.info();
   const bytes = (length: number): Uint8Array =>
     random.below(2) === 0 ? noise(length, random.below(1e6)) : text(length, random.below(9));
@@ -26,7 +36,7 @@ export async function randomStep(image: Image, random: SeededRandom): Promise<st
     return String(numbers[random.below(numbers.length)]);
   };
   const commit = async (): Promise<string> => {
-    const tag = random.below(4) === 0 ? { tag: `t${image.info().generation}` } : {};
+    const tag = random.below(4) === 0 ? { tag: `t${random.below(1e9)}` } : {};
     await image.commit({
       message: 'x'.repeat(random.below(300)),
       timeSeconds: TIME + versionCount,
@@ -35,7 +45,7 @@ export async function randomStep(image: Image, random: SeededRandom): Promise<st
     });
     return 'commit';
   };
-  const lot = random.below(22);
+  const lot = random.below(23);
   if (lot < 6 && sizeBytes > 0) {
     const start = random.below(sizeBytes);
     await image.write(start, bytes(1 + random.below(Math.min(sizeBytes - start, 9000))));
@@ -50,7 +60,7 @@ export async function randomStep(image: Image, random: SeededRandom): Promise<st
   }
   if (lot < 13 || versionCount === 0) return commit();
   if (lot < 15) {
-    const branch = random.below(3) === 0 ? { branch: `b${image.info().generation}` } : {};
+    const branch = random.below(3) === 0 ? { branch: `b${random.below(1e9)}` } : {};
     await image.checkout(anyVersion(), { force: true, ...branch });
     return 'checkout';
   }
@@ -64,8 +74,14 @@ export async function randomStep(image: Image, random: SeededRandom): Promise<st
     return 'delete';
   }
   if (lot < 19) {
+    if (where === 'within') return 'nothing';
     await image.gc({ compact: random.below(2) === 0 });
     return 'gc';
+  }
+  if (lot === 22) {
+    await image.resize(random.below(80_000), { shrink: true });
+    await image.publish();
+    return 'resize';
   }
   if (lot < 21) return nameSomething(image, random, anyVersion());
   if (head.dirty) return commit();
@@ -80,7 +96,7 @@ async function nameSomething(image: Image, random: SeededRandom, version: string
   const free = image.refs().filter(({ kind, name }) => kind === 'tag' || name !== image.info().head.branch);
   const ref = free[random.below(free.length + 1)];
   if (ref === undefined) {
-    await image.setTag(`tag${image.info().generation}`, version);
+    await image.setTag(`tag${random.below(1e9)}`, version);
     return 'tag';
   }
   if (random.below(2) === 0) {
