@@ -43,7 +43,7 @@ export async function run(context: CommandContext): Promise<number> {
     const deleted = await image.deleteVersions(revs);
     for (const version of deleted) await output.message(`deleted ${versionLine(version, null, PLAIN)}`);
     await output.message(`${plural(deleted.length, 'version')} deleted; 'vsimg gc' gives the space back`);
-    await output.document({ filename: path, deleted: deleted.map(describeVersion) });
+    await output.listDocument({ filename: path }, 'deleted', deleted.map(describeVersion));
     return 0;
   });
 }

@@ -1,5 +1,5 @@
 import type { CommandContext } from '../cli/context.ts';
-import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
+import { type CommandDefinition, NULL_OPTION, REVISION_OPTION } from '../cli/definition.ts';
 import type { JsonObject } from '../cli/json.ts';
 import { plural } from '../cli/number.ts';
 import { formatSize } from '../cli/size.ts';
@@ -22,6 +22,7 @@ export const definition: CommandDefinition = {
   options: [
     { ...REVISION_OPTION, description: 'the same as A' },
     { name: 'stat', description: 'only sums' },
+    { ...NULL_OPTION, description: 'no title; OFFSET, TAB, LENGTH, TAB, KIND and a NUL for each range' },
     { name: 'exit-code', description: 'end with status 1 if there are differences' },
   ],
   access: 'reads',
@@ -94,6 +95,10 @@ async function printText({ args, output }: CommandContext, image: Image, sides: 
   let titled = false;
   const totals = await each(image, sides, async (range) => {
     if (output.quiet || stat) return !output.quiet && !output.closed;
+    if (args.has('null')) {
+      await output.item([range.start, range.length, range.kind].join('\t'), '\0');
+      return !output.closed;
+    }
     if (!titled) await output.line(`${pad('Offset', width, 'right')}  ${pad('Length', width, 'right')}  Kind`);
     titled = true;
     await output.line(

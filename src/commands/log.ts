@@ -1,5 +1,5 @@
 import type { CommandContext } from '../cli/context.ts';
-import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
+import { type CommandDefinition, NULL_OPTION, REVISION_OPTION } from '../cli/definition.ts';
 import { Graph } from '../cli/graph.ts';
 import { parseCount } from '../cli/number.ts';
 import type { Paint } from '../cli/paint.ts';
@@ -7,6 +7,7 @@ import { formatExactSize } from '../cli/size.ts';
 import { parseTarget } from '../cli/target.ts';
 import { formatTime } from '../cli/time.ts';
 import { decoration, describeHead, describeVersion, messageLines, versionLine } from '../cli/version-view.ts';
+import { VsimgError } from '../errors.ts';
 import type { HeadInfo, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
@@ -26,6 +27,7 @@ export const definition: CommandDefinition = {
     { name: 'oneline', description: 'a line for each version' },
     { name: 'graph', description: 'draw lines of history beside the versions' },
     { short: 'n', name: 'max-count', value: 'N', description: 'at most N versions' },
+    { ...NULL_OPTION, description: 'end each version with NUL, for messages of several lines' },
   ],
   access: 'reads',
   examples: [
@@ -43,6 +45,8 @@ export const definition: CommandDefinition = {
 export async function run(context: CommandContext): Promise<number> {
   const { args, output } = context;
   const { path, rev } = parseTarget(args.operand(0), args.value('revision'));
+  if (args.has('null') && args.has('graph'))
+    throw new VsimgError('usage', '-z and --graph exclude each other', { hint: 'give one of them' });
   const countText = args.value('max-count');
   const count = countText === undefined ? Number.POSITIVE_INFINITY : parseCount(countText, '-n');
   return withImage(context, { path, mode: 'read' }, async (image) => {
@@ -111,6 +115,12 @@ async function printText({ args, output }: CommandContext, { head, versions }: L
   let first = true;
   for (const version of versions) {
     if (output.closed) return;
+    if (args.has('null')) {
+      const lines = oneline ? [versionLine(version, branch, paint)] : entryLines(version, branch, paint);
+      await output.item(lines.join('\n'), '\0');
+      await giveTurn();
+      continue;
+    }
     const row = graph?.next(version);
     const prefix = row === undefined ? { first: '', rest: '' } : { first: `${row.first} `, rest: `${row.rest} ` };
     const lines = oneline ? [versionLine(version, branch, paint)] : entryLines(version, branch, paint);

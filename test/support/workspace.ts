@@ -24,9 +24,10 @@ export const EPOCH = 1_700_000_000;
 export function workspace(): Workspace {
   const directory = temporaryDirectory();
   const run = async (argv: readonly string[], options: RunOptions = {}) => {
-    const env = { SOURCE_DATE_EPOCH: String(EPOCH), ...options.env };
+    const env: Record<string, string> = { SOURCE_DATE_EPOCH: String(EPOCH), ...options.env };
     const result = await runBinary(argv, { cwd: directory, ...options, env });
-    checkJson(argv, result);
+    // What is loaded into the program prints what it likes.
+    if (!('NODE_OPTIONS' in env)) checkJson(argv, result);
     return result;
   };
   const ok = async (argv: readonly string[], options: RunOptions = {}) => {
