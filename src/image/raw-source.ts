@@ -29,7 +29,8 @@ const FORMATS: readonly Format[] = [
   format('a vdi image', '\x7f\x10\xda\xbe', 0x40),
 ];
 
-const PEEK_BYTES = 65_536;
+/** What a file is looked at before it is read. */
+const PEEK_BYTES = 512;
 
 /**
  * `source`, which must be a raw image. Of a stream that is only known when its first bytes are read. `name` is for messages.

@@ -170,6 +170,16 @@ describe('the script contract', () => {
       expect(lines.at(-1)).toMatchObject({ phase: 'import', done: 3 * MIB, total: null, eta: null });
     });
 
+    it('counts bytes, with gc those that come back', async () => {
+      await ok(['import', 'one.raw', 'g.vsi', '-q', '-m', 'one']);
+      writeFileSync(path('other.raw'), noise(3 * MIB, 8));
+      await ok(['import', 'other.raw', 'g.vsi', '-q', '-m', 'two']);
+      await ok(['delete', 'g.vsi', '1', '-q']);
+      const last = parsedLines((await run(['gc', 'g.vsi', '--progress=json'])).stderr).at(-1);
+      expect(last).toMatchObject({ phase: 'gc', done: last?.['total'] });
+      expect(last?.['total']).toBeGreaterThanOrEqual(3 * MIB);
+    });
+
     it('that nobody reads stops nothing', async () => {
       const script =
         'vsimg export a.vsi out.raw -f -q --progress-fd 3 3> >(true); vsimg export a.vsi out.raw -f --progress-fd 3 3> >(true)';

@@ -47,8 +47,6 @@ export interface FakeIo extends Io {
   readonly exited: number | undefined;
   /** What was written to further descriptors; there are none but 3. */
   readonly progress: string;
-  /** As if somebody asked how far the work is. */
-  askForProgress(): void;
   /** As if the process got the signal. */
   stop(signal: StopSignal): void;
 }
@@ -65,7 +63,6 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
   const sinks = { stdout: new Sink(), stderr: new Sink() };
   const listeners = new Set<(signal: StopSignal) => void>();
   const terminals = options.terminals === 'both';
-  const asking = new Set<() => void>();
   let progress = '';
   let exited: number | undefined;
   return {
@@ -82,15 +79,7 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
       if (descriptor !== 3) throw new Error('EBADF');
       progress += text;
     },
-    onProgressRequest(listener) {
-      asking.add(listener);
-      return () => {
-        asking.delete(listener);
-      };
-    },
-    askForProgress() {
-      for (const listener of [...asking]) listener();
-    },
+    onProgressRequest: () => () => undefined,
     get progress() {
       return progress;
     },
