@@ -85,7 +85,7 @@ async function work(module: CommandModule, args: Invocation, io: Io): Promise<nu
     progress.stop();
     io.exit(reportStop(signal, { io, json: output.format === 'json' }), signal);
   });
-  const forgetRequests = io.onProgressRequest(() => progress.tell());
+  io.onProgressRequest(() => progress.tell());
   try {
     const status = await module.run({ io, args, output, progress, cleanup, waitSeconds, commands: COMMANDS });
     progress.stop();
@@ -103,7 +103,6 @@ async function work(module: CommandModule, args: Invocation, io: Io): Promise<nu
     throw error;
   } finally {
     forget();
-    forgetRequests();
   }
 }
 

@@ -220,6 +220,27 @@ describe('the script contract', () => {
     });
   });
 
+  it('SIGUSR1 does nothing to a command that has no progress', async () => {
+    await ok(['create', 'locked.vsi', '8M', '-q']);
+    const start = (argv: readonly string[]) => {
+      const child = spawn(process.execPath, [BINARY, ...argv], { cwd: directory, stdio: ['pipe', 'ignore', 'pipe'] });
+      let stderr = '';
+      child.stderr.on('data', (chunk) => {
+        stderr += String(chunk);
+      });
+      return { child, ended: once(child, 'close').then(([status, signal]) => ({ status, signal, stderr })) };
+    };
+    const writer = start(['write', 'locked.vsi', '-q']);
+    writer.child.stdin.write(noise(MIB, 3));
+    await setTimeout(1000);
+    const waiting = start(['commit', 'locked.vsi', '-m', 'x', '--wait', '60', '-q']);
+    await setTimeout(1000);
+    waiting.child.kill('SIGUSR1');
+    await setTimeout(200);
+    writer.child.stdin.end();
+    for (const { ended } of [writer, waiting]) expect(await ended).toEqual({ status: 0, signal: null, stderr: '' });
+  });
+
   describe('the examples of vsimg-scripting(7)', () => {
     /** The lines of shell in the YAML that follows the comment `script: NAME`. */
     function script(name: string): string {

@@ -79,7 +79,7 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
       if (descriptor !== 3) throw new Error('EBADF');
       progress += text;
     },
-    onProgressRequest: () => () => undefined,
+    onProgressRequest: () => undefined,
     get progress() {
       return progress;
     },
