@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -158,6 +158,24 @@ async function buildWorker() {
   }
 }
 
+/** The schemas of JSON documents, each with those it refers to within it, so that one file is enough to validate with. */
+function writeSchemas() {
+  const from = join(src, 'schemas');
+  const to = join(out, 'schemas');
+  const read = (name) => JSON.parse(readFileSync(join(from, `${name}.schema.json`), 'utf8'));
+  const namesIn = (schema) =>
+    [...JSON.stringify(schema).matchAll(/"\$ref":"vsimg:([a-z-]+)"/g)].map(([, name]) => name);
+  mkdirSync(to, { recursive: true });
+  for (const file of readdirSync(from)) {
+    const schema = read(file.replace('.schema.json', ''));
+    const needed = new Set(namesIn(schema));
+    for (const name of needed) for (const further of namesIn(read(name))) needed.add(further);
+    const embedded = [...needed].map((name) => [name, read(name)]);
+    if (embedded.length > 0) schema.$defs = { ...schema.$defs, ...Object.fromEntries(embedded) };
+    writeFileSync(join(to, file), `${JSON.stringify(schema, null, 2)}\n`);
+  }
+}
+
 function writeTypes() {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   const project = join(root, '.ci/tsconfig.types.json');
@@ -166,4 +184,5 @@ function writeTypes() {
 
 rmSync(out, { recursive: true, force: true });
 await Promise.all([buildCli(), buildLibrary(), buildWorker()]);
+writeSchemas();
 process.exitCode = writeTypes();

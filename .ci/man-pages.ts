@@ -1,6 +1,6 @@
 /**
  * Makes the manual pages of the program and its commands from the definitions that `--help` is made of, so that
- * the two cannot disagree. The pages vsi.5 and vsimg-design.7 are written by hand.
+ * the two cannot disagree. The pages vsi.5, vsimg-design.7 and vsimg-scripting.7 are written by hand.
  */
 import {
   allOptions,
@@ -35,6 +35,10 @@ const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
     'VSIMG_LOCKING',
     "'off' for file systems without byte-range locks: nothing keeps two writers, or a writer and a long reader, apart any more, " +
       "so be sure that nobody else uses the image. Default: 'on'.",
+  ],
+  [
+    'VSIMG_OUTPUT , VSIMG_PROGRESS , VSIMG_PROGRESS_FD , VSIMG_QUIET , VSIMG_SYNC , VSIMG_WAIT',
+    'What --output, --progress, --progress-fd, --quiet, --no-sync and --wait are without the option: their values, and all else that scripts need, are in vsimg-scripting(7).',
   ],
   ['VSIMG_DEBUG', 'If set, neither empty nor 0, errors are followed by where in the program they arose.'],
 ];
@@ -118,7 +122,9 @@ function programPage(): string {
     'The format of the file is described in',
     '.Xr vsi 5 ,',
     'how it is kept whole in',
-    '.Xr vsimg-design 7 .',
+    '.Xr vsimg-design 7 ,',
+    'and what scripts can rely on in',
+    '.Xr vsimg-scripting 7 .',
     ...list(
       'The commands are:',
       COMMANDS.map(({ name, summary }): Item => [`Xr vsimg-${name} 1`, summary]),
@@ -154,7 +160,7 @@ function programPage(): string {
     ...firstSteps().map(literal),
     '.Ed',
     '.Sh SEE ALSO',
-    ...seeAlso([...COMMANDS.map(({ name }) => `vsimg-${name} 1`), 'vsi 5', 'vsimg-design 7']),
+    ...seeAlso([...COMMANDS.map(({ name }) => `vsimg-${name} 1`), 'vsi 5', 'vsimg-design 7', 'vsimg-scripting 7']),
   ]);
 }
 
@@ -205,9 +211,10 @@ function optionItem(option: OptionDefinition): Item {
   return [optionMacro(option).replace(' | ', ' , '), option.description];
 }
 
-function optionMacro({ short, name, shortOnly, value }: OptionDefinition): string {
+function optionMacro({ short, name, shortOnly, value, bare }: OptionDefinition): string {
   const forms = [...(short === undefined ? [] : [`Fl ${short}`]), ...(shortOnly === true ? [] : [`Fl -${name}`])];
-  return `${forms.join(' | ')}${value === undefined ? '' : ` Ar ${value}`}`;
+  const argument = bare === undefined ? ` Ar ${value}` : ` Ns Oo Ns = Ns Ar ${value} Oc`;
+  return `${forms.join(' | ')}${value === undefined ? '' : argument}`;
 }
 
 /** Sorted by section, then by name, a comma behind all but the last. */

@@ -39,6 +39,8 @@ export const EXIT_STATUS = {
   hangup: 129,
   /** Stopped by SIGINT (128 + 2). */
   interrupted: 130,
+  /** `read` and `export -`: nobody took all of the data. As a shell tells of programs that SIGPIPE ends (128 + 13). */
+  'broken-pipe': 141,
   /** Stopped by SIGTERM (128 + 15). */
   terminated: 143,
 } as const;

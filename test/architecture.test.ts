@@ -12,6 +12,7 @@ const API = [
   'image/file.ts',
   'image/image.ts',
   'image/measure.ts',
+  'image/raw-source.ts',
 ];
 const TRANSFER = ['storage/transfer.ts', 'storage/source.ts', 'storage/target.ts', 'storage/seed-target.ts'];
 const FRONT_END = [...API, ...TRANSFER];

@@ -32,6 +32,8 @@ export interface OptionDefinition {
   readonly shortOnly?: true;
   /** Name of the value; an option without one is a switch. */
   readonly value?: string;
+  /** The value where the option stands without one: its values are only taken behind `=`, as in `--json=lines`. */
+  readonly bare?: string;
   /** May be given several times. */
   readonly repeats?: true;
   readonly description: string;
@@ -65,10 +67,22 @@ export interface CommandEntry {
 
 /** Options every command takes. */
 export const COMMON_OPTIONS: readonly OptionDefinition[] = [
-  { name: 'json', description: 'print one JSON document; errors too are JSON' },
-  { name: 'output', value: 'FORMAT', description: "'text' or 'json'" },
+  {
+    name: 'json',
+    value: 'FORM',
+    bare: 'document',
+    description: "print one JSON document, or with 'lines' a line of JSON for each item; errors too are JSON",
+  },
+  { name: 'output', value: 'FORMAT', description: "'text', 'json' or 'json-lines'" },
   { short: 'q', name: 'quiet', description: 'no messages and no progress, only results and errors' },
-  { short: 'p', name: 'progress', description: 'show progress on stderr even if it is not a terminal' },
+  {
+    short: 'p',
+    name: 'progress',
+    value: 'FORM',
+    bare: 'bar',
+    description: "show progress on stderr even if it is not a terminal; 'json': in lines of JSON; 'none': never",
+  },
+  { name: 'progress-fd', value: 'N', description: 'write progress in lines of JSON to this file descriptor' },
 ];
 
 export const WAIT_OPTION: OptionDefinition = {
@@ -89,6 +103,13 @@ export const REVISION_OPTION: OptionDefinition = {
   name: 'revision',
   value: 'REV',
   description: 'the same as IMAGE@REV',
+};
+
+/** For lists of items. */
+export const NULL_OPTION: OptionDefinition = {
+  short: 'z',
+  name: 'null',
+  description: 'end items of a list with NUL instead of a line feed',
 };
 
 /** Every option of a command, its own first. */

@@ -22,6 +22,10 @@ export interface Io {
    * what could not be written so. @throws the system's error
    */
   writeAtOnce(bytes: Uint8Array): Uint8Array;
+  /** Writes to a descriptor that the user named, at once or, where that would take waiting, not at all. @throws the system's error */
+  writeTo(descriptor: number, text: string): void;
+  /** Calls `listener`, to the end of the process, when somebody asks how far the work is (SIGUSR1). */
+  onProgressRequest(listener: () => void): void;
   /** Calls `listener` when the process is asked to stop; returns the way to take the listener back. */
   onStop(listener: (signal: StopSignal) => void): () => void;
   /** Ends the process at once, by `signal`, which a shell tells as `status`; where there are no signals with `status`. */
@@ -73,6 +77,21 @@ class ProcessIo implements Io {
       if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
     }
     return rest;
+  }
+  writeTo(descriptor: number, text: string): void {
+    const stat = fstatSync(descriptor);
+    // What Node keeps open for itself is none of these, except pipes.
+    if (!(stat.isFIFO() || stat.isFile() || stat.isSocket() || stat.isCharacterDevice()))
+      throw new Error('it is nothing to write to');
+    try {
+      writeSync(descriptor, text);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+    }
+  }
+  onProgressRequest(listener: () => void): void {
+    // Never taken back: without a listener the signal would end the process.
+    process.on('SIGUSR1', listener);
   }
   onStop(listener: (signal: StopSignal) => void): () => void {
     for (const signal of STOP_SIGNALS) process.on(signal, listener);

@@ -3,9 +3,12 @@ export interface JsonObject {
   readonly [key: string]: JsonValue;
 }
 
+/** One document, or each item of a list on a line of its own. */
+export type JsonLayout = 'document' | 'lines';
+
 /** One document as it is printed. */
-export function formatJson(value: JsonValue): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
+export function formatJson(value: JsonValue, layout: JsonLayout = 'document'): string {
+  return `${layout === 'lines' ? JSON.stringify(value) : JSON.stringify(value, null, 2)}\n`;
 }
 
 /** The members of `object` as they stand in a printed document, without its braces. */
@@ -15,27 +18,33 @@ function members(object: JsonObject): string {
 }
 
 /**
- * Prints one document around a list that is too long to hold: open, items, close. Each item is one line.
+ * Prints one document around a list that is too long to hold: open, items, close. Each item is one line, and all there is in
+ * the layout of lines.
  */
 export class JsonListDocument {
   readonly #write: (text: string) => Promise<void>;
+  readonly #layout: JsonLayout;
   #count = 0;
 
-  constructor(write: (text: string) => Promise<void>) {
+  constructor(write: (text: string) => Promise<void>, layout: JsonLayout = 'document') {
     this.#write = write;
+    this.#layout = layout;
   }
 
   async open(head: JsonObject, listName: string): Promise<void> {
+    if (this.#layout === 'lines') return;
     const before = members(head);
     await this.#write(`{\n${before === '' ? '' : `${before},\n`}  ${JSON.stringify(listName)}: [`);
   }
 
   async item(value: JsonValue): Promise<void> {
+    if (this.#layout === 'lines') return this.#write(formatJson(value, 'lines'));
     await this.#write(`${this.#count === 0 ? '' : ','}\n    ${JSON.stringify(value)}`);
     this.#count += 1;
   }
 
   async close(tail: JsonObject = {}): Promise<void> {
+    if (this.#layout === 'lines') return;
     const after = members(tail);
     await this.#write(`${this.#count === 0 ? '' : '\n  '}]${after === '' ? '' : `,\n${after}`}\n}\n`);
   }

@@ -7,6 +7,8 @@ import { asksForVersion, VERSION_LINE } from './version.ts';
  */
 export async function main(argv: readonly string[], io: Io = processIo()): Promise<number> {
   if (asksForVersion(argv) && isWritten(VERSION_LINE, io)) return 0;
+  // Before there is anything to tell the signal must not wake Node's debugger, which it does by itself.
+  io.onProgressRequest(() => undefined);
   const { runCommandLine } = await import('./run.ts');
   return runCommandLine(argv, io);
 }

@@ -2,10 +2,16 @@ import type { Writable } from 'node:stream';
 import type { VsimgError } from '../errors.ts';
 import { isBrokenPipe, systemError } from '../storage/system-error.ts';
 import type { Io } from './io.ts';
-import { formatJson, JsonListDocument, type JsonValue } from './json.ts';
+import { formatJson, type JsonLayout, JsonListDocument, type JsonObject, type JsonValue } from './json.ts';
 import { loadColours, type Paint, PLAIN, wantsColour } from './paint.ts';
 
 export type OutputFormat = 'text' | 'json';
+
+export interface OutputSettings {
+  readonly format: OutputFormat;
+  readonly jsonLayout?: JsonLayout;
+  readonly quiet: boolean;
+}
 
 /** Text is gathered to writes of this many characters. */
 const BUFFER_CHARACTERS = 65536;
@@ -17,24 +23,37 @@ const BUFFER_CHARACTERS = 65536;
 export class Output {
   readonly format: OutputFormat;
   readonly quiet: boolean;
+  readonly #jsonLayout: JsonLayout;
   readonly #io: Io;
   #text = '';
   #closed = false;
   #failure: VsimgError | undefined;
   #stream: Writable | undefined;
+  #hasData = false;
 
-  constructor(io: Io, settings: { readonly format: OutputFormat; readonly quiet: boolean }) {
+  constructor(io: Io, settings: OutputSettings) {
     this.#io = io;
     this.format = settings.format;
     this.quiet = settings.quiet;
+    this.#jsonLayout = settings.jsonLayout ?? 'document';
   }
 
   get closed(): boolean {
     return this.#closed;
   }
 
+  /** Whether bytes of a disk were written that nobody took: a list that is cut off serves, half a disk does not. */
+  get lostData(): boolean {
+    return this.#closed && this.#hasData;
+  }
+
   /** Stdout itself, for whoever moves bytes to it; errors on it are noted here all the same. */
   get stream(): Writable {
+    this.#hasData = true;
+    return this.#openStream();
+  }
+
+  #openStream(): Writable {
     if (this.#stream === undefined) {
       this.#stream = this.#io.stdout;
       this.#stream.on('error', (error) => this.#noteError(error));
@@ -45,6 +64,11 @@ export class Output {
   /** A line of the result that was asked for; text format only. */
   async line(text: string): Promise<void> {
     if (this.format === 'text') await this.write(`${text}\n`);
+  }
+
+  /** A line of a list or, with `-z`, an item that ends with NUL and may hold anything else; text format only. */
+  async item(text: string, end: '\n' | '\0'): Promise<void> {
+    if (this.format === 'text') await this.write(text + end);
   }
 
   async lines(texts: readonly string[]): Promise<void> {
@@ -58,12 +82,21 @@ export class Output {
 
   /** The one JSON document; JSON format only. */
   async document(value: JsonValue): Promise<void> {
-    if (this.format === 'json') await this.write(formatJson(value));
+    if (this.format === 'json') await this.write(formatJson(value, this.#jsonLayout));
+  }
+
+  /** A document around a list that is at hand; JSON format only. */
+  async listDocument(head: JsonObject, listName: string, items: readonly JsonValue[]): Promise<void> {
+    if (this.format !== 'json') return;
+    const list = this.list();
+    await list.open(head, listName);
+    for (const item of items) await list.item(item);
+    await list.close();
   }
 
   /** A document around a long list, for JSON format. */
   list(): JsonListDocument {
-    return new JsonListDocument((text) => this.write(text));
+    return new JsonListDocument((text) => this.write(text), this.#jsonLayout);
   }
 
   async write(text: string): Promise<void> {
@@ -73,6 +106,7 @@ export class Output {
 
   /** Raw bytes; they are free to be reused when this returns. */
   async bytes(data: Uint8Array): Promise<void> {
+    this.#hasData = true;
     await this.flush();
     await this.#writeThrough(data);
   }
@@ -100,7 +134,7 @@ export class Output {
   async #push(data: Uint8Array): Promise<void> {
     this.#throwFailure();
     if (this.#closed) return;
-    const stream = this.stream;
+    const stream = this.#openStream();
     await new Promise<void>((resolve) => {
       stream.write(data, (error) => {
         if (error != null) this.#noteError(error);

@@ -9,6 +9,7 @@ import {
   type OptionDefinition,
 } from './definition.ts';
 import { Invocation, type OptionValue } from './invocation.ts';
+import { formOf } from './quick-parse.ts';
 
 /** Wider lines are hard to read. */
 const MAX_COLUMNS = 100;
@@ -33,13 +34,19 @@ export function buildCommand(entry: CommandEntry, definition: CommandDefinition,
 
 /** @throws VsimgError 'usage' */
 export function parseCommand(command: Command, definition: CommandDefinition, argv: readonly string[]): Parsed {
-  const help = parse(command, signedLast(definition, argv));
+  const known = allOptions(definition);
+  const { words, forms } = takeForms(known, argv);
+  const help = parse(command, signedLast(definition, words));
   if (help !== undefined) return { kind: 'help', text: help };
   const values = command.opts<Record<string, OptionValue | false | undefined>>();
   const options = new Map<string, OptionValue | undefined>();
-  for (const option of allOptions(definition)) {
+  for (const option of known) {
     const { negate } = buildOption(option);
     const value = values[attribute(option)];
+    if (option.bare !== undefined) {
+      options.set(option.name, value === true ? (forms.get(option.name) ?? option.bare) : undefined);
+      continue;
+    }
     // To commander --no-x makes an x false that is true otherwise; here it is a switch like others.
     if (negate) options.set(option.name, value === false ? true : undefined);
     else options.set(option.name, value === false ? undefined : value);
@@ -54,7 +61,7 @@ function signedLast(definition: CommandDefinition, argv: readonly string[]): rea
   const options: string[] = [];
   const operands: string[] = [];
   for (const [index, word] of words.entries()) {
-    const isValue = index > 0 && takesNextWord(definition, words[index - 1] as string);
+    const isValue = index > 0 && takesNext(allOptions(definition), words[index - 1] as string);
     const isOption = word.startsWith('-') && word !== '-' && !isSignedArgument(definition, word);
     (isValue || isOption ? options : operands).push(word);
   }
@@ -62,9 +69,32 @@ function signedLast(definition: CommandDefinition, argv: readonly string[]): rea
   return [...options, '--', ...operands, ...(end === -1 ? [] : argv.slice(end + 1))];
 }
 
-function takesNextWord(definition: CommandDefinition, word: string): boolean {
-  return allOptions(definition).some(
-    ({ short, name, value }) => value !== undefined && (word === `--${name}` || word === `-${short}`),
+interface Forms {
+  readonly words: readonly string[];
+  readonly forms: ReadonlyMap<string, string>;
+}
+
+/** Makes switches of options that need no value: commander would take the next word for theirs, whatever it is. */
+function takeForms(known: readonly OptionDefinition[], argv: readonly string[]): Forms {
+  const end = argv.indexOf('--');
+  const forms = new Map<string, string>();
+  const words = argv.map((word, index) => {
+    const isOption = (end === -1 || index < end) && !takesNext(known, argv[index - 1] ?? '');
+    const option = isOption ? known.find((candidate) => formOf(candidate, word) !== undefined) : undefined;
+    if (option === undefined) return word;
+    forms.set(option.name, formOf(option, word) ?? '');
+    return `--${option.name}`;
+  });
+  return { words, forms };
+}
+
+/** Whether the word behind `word` is its value. */
+function takesNext(known: readonly OptionDefinition[], word: string): boolean {
+  return known.some(
+    ({ short, name, value, bare }) =>
+      value !== undefined &&
+      bare === undefined &&
+      (word === `--${name}` || (short !== undefined && /^-\w+$/.test(word) && word.endsWith(short))),
   );
 }
 
@@ -135,12 +165,18 @@ export function argumentUsage(argument: ArgumentDefinition): string {
 function optionFlags(option: OptionDefinition): string {
   const short = option.short === undefined ? [] : [`-${option.short}`];
   const long = option.shortOnly === true ? [] : [`--${option.name}`];
-  const value = option.value === undefined ? '' : ` <${option.value}>`;
-  return [...short, ...long].join(', ') + value;
+  return [...short, ...long].join(', ') + optionValue(option);
+}
+
+function optionValue({ value, bare }: OptionDefinition): string {
+  if (value === undefined) return '';
+  return bare === undefined ? ` <${value}>` : `[=${value}]`;
 }
 
 function buildOption(definition: OptionDefinition): Option {
-  const option = new Option(optionFlags(definition), definition.description);
+  const flags = optionFlags(definition);
+  const option = new Option(flags.replace(/\[.*/, ''), definition.description);
+  option.flags = flags;
   if (definition.repeats === true) {
     option.argParser((value: string, former: readonly string[] | undefined) => [...(former ?? []), value]);
   }
@@ -204,7 +240,8 @@ function usageError(error: CommanderError, name: string): VsimgError {
   const guess = rest.map((line) => line.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did')).join(' ');
   const message = first
     .replace(/^error: /, '')
-    .replace(/^option '(.*)' argument missing$/, "option '$1' needs a value");
+    .replace(/^option '(.*)' argument missing$/, "option '$1' needs a value")
+    .replace(/^too many arguments\b.*Expected (\d+) .*got (\d+)\.$/, 'too many arguments: $2 instead of $1');
   const see = `see '${name} --help'`;
   // What commander says when nothing is left to parse is meant for its own code.
   if (error.code === 'commander.help') return new VsimgError('usage', 'no command given', { hint: see });

@@ -16,10 +16,10 @@ export function quickParse(definition: CommandDefinition, argv: readonly string[
       operands.push(word);
       continue;
     }
-    const option = known.find((candidate) => isWritten(candidate, word));
+    const option = known.find((candidate) => isWritten(candidate, word) || formOf(candidate, word) !== undefined);
     if (option === undefined) return undefined;
-    let value: OptionValue = true;
-    if (option.value !== undefined) {
+    let value: OptionValue = formOf(option, word) ?? true;
+    if (option.value !== undefined && option.bare === undefined) {
       index++;
       const next = argv[index];
       if (next === undefined || next.startsWith('-')) return undefined;
@@ -29,6 +29,14 @@ export function quickParse(definition: CommandDefinition, argv: readonly string[
     options.set(option.name, value);
   }
   return isCountRight(definition, operands.length) ? new Invocation(operands, options) : undefined;
+}
+
+/** The value of an option that needs none, given behind `=` or not at all; undefined for other options and words. */
+export function formOf(option: OptionDefinition, word: string): string | undefined {
+  if (option.bare === undefined) return undefined;
+  if (isWritten(option, word)) return option.bare;
+  const before = `--${option.name}=`;
+  return word.startsWith(before) ? word.slice(before.length) : undefined;
 }
 
 function isWritten({ short, name, shortOnly }: OptionDefinition, word: string): boolean {

@@ -1,14 +1,15 @@
-import { VsimgError } from '../errors.ts';
+import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import { isBrokenPipe } from '../storage/system-error.ts';
 import { Cleanup } from './cleanup.ts';
 import type { CommandModule } from './definition.ts';
 import { asVsimgError, describeFailure, formatFailure, formatStack } from './failure.ts';
 import type { Invocation } from './invocation.ts';
 import type { Io, StopSignal } from './io.ts';
-import { Output, type OutputFormat } from './output.ts';
+import { Output } from './output.ts';
 import { parseArguments } from './parse.ts';
 import { Progress } from './progress.ts';
 import { COMMANDS, findCommand } from './registry.ts';
+import { seemsToWantJson, settingsOf, waitOf, wantsJson } from './settings.ts';
 import { asksForVersion, VERSION_LINE } from './version.ts';
 
 const STOP_CODES = { SIGHUP: 'hangup', SIGINT: 'interrupted', SIGTERM: 'terminated' } as const;
@@ -18,7 +19,7 @@ export async function runCommandLine(argv: readonly string[], io: Io): Promise<n
   try {
     return await dispatch(argv, io);
   } catch (error) {
-    return report(error, { io, json: asksForJson(argv) });
+    return report(error, { io, json: seemsToWantJson(argv, io.env) });
   }
 }
 
@@ -62,15 +63,16 @@ async function runModule(module: CommandModule, args: Invocation, io: Io): Promi
   } catch (error) {
     const known = asVsimgError(error);
     const status = module.statusFor?.(known) ?? known.exitStatus;
-    return report(error, { io, json: args.has('json') || args.value('output') === 'json', status });
+    return report(error, { io, json: wantsJson(args, io.env), status });
   }
 }
 
 async function work(module: CommandModule, args: Invocation, io: Io): Promise<number> {
-  const quiet = args.has('quiet');
-  const output = new Output(io, { format: outputFormat(args), quiet });
-  const waitSeconds = module.definition.access === 'writes' ? parseWait(args.value('wait')) : 0;
-  const progress = new Progress(io, { show: quiet ? 'never' : args.has('progress') ? 'always' : 'automatic' });
+  const hasNull = module.definition.options.some(({ name }) => name === 'null');
+  const settings = settingsOf(args, io, hasNull ? 'with -z' : 'without -z');
+  const output = new Output(io, settings);
+  const waitSeconds = module.definition.access === 'writes' ? waitOf(args, io.env) : 0;
+  const progress = new Progress(io, settings.progress);
   const cleanup = new Cleanup();
   const { removeUnfinishedFiles } = await import('../storage/new-file.ts');
   const forget = io.onStop((signal) => {
@@ -79,11 +81,12 @@ async function work(module: CommandModule, args: Invocation, io: Io): Promise<nu
     progress.stop();
     io.exit(reportStop(signal, { io, json: output.format === 'json' }), signal);
   });
+  io.onProgressRequest(() => progress.tell());
   try {
     const status = await module.run({ io, args, output, progress, cleanup, waitSeconds, commands: COMMANDS });
     progress.stop();
     await output.flush();
-    return status;
+    return output.lostData ? EXIT_STATUS['broken-pipe'] : status;
   } catch (error) {
     progress.stop();
     // What was found before the failure is still of use; of its own failure the other error says enough.
@@ -91,7 +94,7 @@ async function work(module: CommandModule, args: Invocation, io: Io): Promise<nu
     if (isBrokenPipe(error)) {
       // The stream tells the writer first; a turn later the output knows too whether it was stdout.
       await new Promise((resolve) => setImmediate(resolve));
-      if (output.closed) return 0;
+      if (output.closed) return output.lostData ? EXIT_STATUS['broken-pipe'] : 0;
     }
     throw error;
   } finally {
@@ -119,37 +122,4 @@ function report(error: unknown, { io, json, ...rest }: Reporting): number {
 
 function reportStop(signal: StopSignal, reporting: Reporting): number {
   return report(new VsimgError(STOP_CODES[signal], `stopped by ${signal}`), reporting);
-}
-
-/** For errors that come before, or from, the parsing of options. */
-function asksForJson(argv: readonly string[]): boolean {
-  const end = argv.indexOf('--');
-  const options = end === -1 ? argv : argv.slice(0, end);
-  return options.some(
-    (word, index) =>
-      word === '--json' || word === '--output=json' || (word === '--output' && options[index + 1] === 'json'),
-  );
-}
-
-function outputFormat(args: Invocation): OutputFormat {
-  const named = args.value('output');
-  if (named === undefined) return args.has('json') ? 'json' : 'text';
-  if (named !== 'json' && named !== 'text') {
-    throw new VsimgError('usage', `--output '${named}' is not a format`, { hint: "it is 'text' or 'json'" });
-  }
-  if (named === 'text' && args.has('json')) {
-    throw new VsimgError('usage', '--json and --output=text contradict each other', { hint: 'give one of them' });
-  }
-  return named;
-}
-
-function parseWait(text: string | undefined): number {
-  if (text === undefined) return 0;
-  const seconds = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || seconds > 1e9) {
-    throw new VsimgError('usage', `--wait '${text}' is not a number of seconds`, {
-      hint: 'give one such as 30 or 0.5',
-    });
-  }
-  return seconds;
 }

@@ -1,5 +1,5 @@
 import type { CommandContext } from '../cli/context.ts';
-import type { CommandDefinition } from '../cli/definition.ts';
+import { type CommandDefinition, NULL_OPTION } from '../cli/definition.ts';
 import { EXIT_STATUS } from '../errors.ts';
 import { runRefs } from './refs.ts';
 
@@ -13,6 +13,7 @@ export const definition: CommandDefinition = {
   options: [
     { short: 'd', name: 'delete', value: 'NAME', repeats: true, description: 'delete a branch' },
     { short: 'f', name: 'force', description: 'move the branch if it exists' },
+    { ...NULL_OPTION, description: 'list only names, each with a NUL behind it' },
   ],
   access: 'writes',
   examples: [

@@ -46,11 +46,11 @@ export async function run(context: CommandContext): Promise<number> {
     for (const version of deleted) await output.message(`deleted ${versionLine(version, null, PLAIN)}`);
     for (const line of lostTagLines(deleted)) await output.message(line);
     await output.message(`${plural(deleted.length, 'version')} deleted; 'vsimg gc' gives the space back`);
-    await output.document({
-      filename: path,
-      deleted: deleted.map(describeVersion),
-      'deleted-tags': deleted.flatMap(({ tags }) => tags),
-    });
+    await output.listDocument(
+      { filename: path, 'deleted-tags': deleted.flatMap(({ tags }) => tags) },
+      'deleted',
+      deleted.map(describeVersion),
+    );
     return 0;
   });
 }

@@ -1,5 +1,5 @@
 import type { CommandContext } from '../cli/context.ts';
-import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
+import { type CommandDefinition, NULL_OPTION, REVISION_OPTION } from '../cli/definition.ts';
 import type { JsonObject } from '../cli/json.ts';
 import { parseTarget } from '../cli/target.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
@@ -18,6 +18,7 @@ export const definition: CommandDefinition = {
   options: [
     { ...REVISION_OPTION, description: 'the same as A' },
     { name: 'stat', description: 'only sums' },
+    { ...NULL_OPTION, description: 'no title; OFFSET, TAB, LENGTH, TAB, KIND and a NUL for each range' },
     { name: 'exit-code', description: 'end with status 1 if there are differences' },
   ],
   access: 'reads',
@@ -83,7 +84,8 @@ async function printText({ args, output }: CommandContext, image: Image, sides: 
   const table = new RangeTable(output, Math.max(image.sizeOf(sides.a), image.sizeOf(sides.b)));
   const isListed = !output.quiet && !args.has('stat');
   const totals = await eachRange(image.diff(sides.a, sides.b), async (range) => {
-    if (isListed) await table.row(range);
+    if (isListed && args.has('null')) await output.item([range.start, range.length, range.kind].join('\t'), '\0');
+    else if (isListed) await table.row(range);
     return !output.quiet && !output.closed;
   });
   if (args.has('stat')) await output.message(totalsLine(totals));

@@ -20,6 +20,7 @@ export const STATUS_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   'no-space': 'no space left on the file system or device',
   hangup: 'stopped by SIGHUP: the terminal went away',
   interrupted: 'stopped by SIGINT (Ctrl-C)',
+  'broken-pipe': "read, export: stdout's reader did not take all",
   terminated: 'stopped by SIGTERM',
 };
 

@@ -2,14 +2,16 @@ import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
+import { PLAIN } from '../cli/paint.ts';
 import { formatSize } from '../cli/size.ts';
 import { parseNewImage, requireDifferentFiles } from '../cli/target.ts';
 import { stampSeconds } from '../cli/time.ts';
-import { describeVersion } from '../cli/version-view.ts';
+import { describeVersion, versionLine } from '../cli/version-view.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import type { VersionInfo, WriteReport } from '../image/api.ts';
 import { createImageFile } from '../image/file.ts';
 import type { Image } from '../image/image.ts';
+import { rawSource } from '../image/raw-source.ts';
 import { openFileSource, streamSource } from '../storage/source.ts';
 import type { DataSource } from '../storage/transfer.ts';
 import { commitLines } from './commit-report.ts';
@@ -33,6 +35,8 @@ export const definition: CommandDefinition = {
       description: "what this version is (default: 'import' and the name of SRC)",
     },
     { name: 'tag', value: 'NAME', description: 'give the version a tag' },
+    { name: 'if-changed', description: 'make no version if SRC equals the version checked out' },
+    { name: 'force-raw', description: 'take SRC for a raw image even if it looks like another format' },
     { name: 'block-size', value: 'SIZE', description: 'for a new image: smallest unit of change (default: 4k)' },
     {
       name: 'compression',
@@ -47,6 +51,10 @@ export const definition: CommandDefinition = {
       command: 'qemu-img convert -O raw old.qcow2 /tmp/d.raw && vsimg import /tmp/d.raw disk.vsi',
       explanation: 'from another format',
     },
+    {
+      command: 'vsimg import /dev/sdX disk.vsi --if-changed -q',
+      explanation: 'every night, without versions of days on which nothing happened',
+    },
     { command: 'xzcat disk.raw.xz | vsimg import - disk.vsi --tag v2', explanation: 'from a pipe, with a tag' },
   ],
   details: [
@@ -54,18 +62,23 @@ export const definition: CommandDefinition = {
       'larger or smaller than the version before: every version has its own size.',
     'The image changes when all of SRC has been read, or not at all. What an import that was killed or ran out of space leaves ' +
       "behind the end of the file is taken by the next command that writes, or given back by 'vsimg gc'.",
+    'With --if-changed a SRC that equals the head leaves the history as it is: the status is 0, --tag names the version that ' +
+      "holds SRC already, and the JSON document describes that one and has 'changed': false.",
+    "A file in a format that 'qemu-img convert' reads (qcow, qcow2, qed, vdi, vhd, vhdx, vmdk), or an image of vsimg, is refused: the " +
+      'disk in it is something else than its bytes.',
     'Data that the image has already is compared with it, and stored anew where that can not be read any more.',
   ],
   statuses: [
     { status: EXIT_STATUS.exists, meaning: 'the tag exists already' },
     { status: EXIT_STATUS.locked, meaning: 'another process writes the image' },
-    { status: EXIT_STATUS.refused, meaning: 'uncommitted changes, or an option for new images and IMAGE exists' },
+    { status: EXIT_STATUS.refused, meaning: 'uncommitted changes, SRC is not raw, or --block-size and IMAGE exists' },
   ],
 };
 
 interface Imported {
   readonly version: VersionInfo;
   readonly report: WriteReport;
+  readonly changed: boolean;
   readonly branch: string | null;
 }
 
@@ -76,9 +89,11 @@ export async function run(context: CommandContext): Promise<number> {
   const there = existsSync(path);
   if (there) refuseCreationOptions(context, path);
   if (there && sourceName !== '-') requireDifferentFiles(sourceName, path);
-  const source = sourceName === '-' ? streamSource(io.stdin) : openFileSource(sourceName);
-  const forget = cleanup.add(() => source.close());
+  const opened = sourceName === '-' ? streamSource(io.stdin) : openFileSource(sourceName);
+  const forget = cleanup.add(() => opened.close());
   try {
+    const shownName = sourceName === '-' ? 'stdin' : `'${sourceName}'`;
+    const source = args.has('force-raw') ? opened : await rawSource(opened, shownName);
     const fill = (image: Image) => importInto(context, image, { source, sourceName });
     const imported = there
       ? await withImage(context, { path, mode: 'write' }, fill)
@@ -87,19 +102,20 @@ export async function run(context: CommandContext): Promise<number> {
           ...writingOf(context),
         });
     if (imported === undefined) return 0;
-    const { version, report, branch } = imported;
-    for (const line of commitLines(version, branch)) await output.message(line);
+    const { version, report, changed, branch } = imported;
+    if (changed) for (const line of commitLines(version, branch)) await output.message(line);
+    else await output.message(`nothing changed: still ${versionLine(version, branch, PLAIN)}`);
     const parts = [
       `${formatSize(report.storedBytes)} stored`,
       `${formatSize(report.unchangedBytes)} unchanged`,
       `${formatSize(report.zeroBytes)} zeros`,
     ];
     await output.message(` ${parts.join(', ')}`);
-    await output.document({ filename: path, branch, ...describeVersion(version), ...describeReport(report) });
+    await output.document({ filename: path, branch, changed, ...describeVersion(version), ...describeReport(report) });
     return 0;
   } finally {
     forget();
-    source.close();
+    opened.close();
   }
 }
 
@@ -118,13 +134,14 @@ async function importInto(
   { source, sourceName }: { readonly source: DataSource; readonly sourceName: string },
 ): Promise<Imported> {
   const tag = args.value('tag');
-  const { version, report } = await image.importFrom(source, {
+  const imported = await image.importFrom(source, {
     message: args.value('message') ?? `import ${sourceName === '-' ? 'stdin' : basename(sourceName)}`,
     timeSeconds: stampSeconds(io.env, io.now()),
     // Whoever imports a state wants it in the history, changed or not.
     allowEmpty: true,
+    ifChanged: args.has('if-changed'),
     onProgress: progress.start('import'),
     ...(tag === undefined ? {} : { tag }),
   });
-  return { version, report, branch: image.info().head.branch };
+  return { ...imported, branch: image.info().head.branch };
 }

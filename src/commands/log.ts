@@ -1,9 +1,10 @@
 import type { CommandContext } from '../cli/context.ts';
-import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
+import { type CommandDefinition, NULL_OPTION, REVISION_OPTION } from '../cli/definition.ts';
 import { Graph } from '../cli/graph.ts';
 import { parseCount } from '../cli/number.ts';
 import { parseTarget } from '../cli/target.ts';
 import { describeHead, describeVersion, versionEntry, versionLine } from '../cli/version-view.ts';
+import { VsimgError } from '../errors.ts';
 import type { HeadInfo, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
@@ -30,6 +31,7 @@ export const definition: CommandDefinition = {
       description: 'only versions that changed something in this part of the disk, or in another that is given',
     },
     { short: 'n', name: 'max-count', value: 'N', description: 'at most N versions' },
+    { ...NULL_OPTION, description: 'end each version with NUL, for messages of several lines' },
   ],
   access: 'reads',
   examples: [
@@ -55,6 +57,8 @@ export const definition: CommandDefinition = {
 export async function run(context: CommandContext): Promise<number> {
   const { args, output } = context;
   const { path, rev } = parseTarget(args.operand(0), args.value('revision'));
+  if (args.has('null') && args.has('graph'))
+    throw new VsimgError('usage', '-z and --graph exclude each other', { hint: 'give one of them' });
   const countText = args.value('max-count');
   const count = countText === undefined ? Number.POSITIVE_INFINITY : parseCount(countText, '-n');
   const ranges = args.values('range').map(parseRange);
@@ -140,6 +144,12 @@ async function printText({ args, output }: CommandContext, { head, versions, par
   let first = true;
   for await (const version of versions) {
     if (output.closed) return;
+    if (args.has('null')) {
+      const lines = oneline ? [versionLine(version, branch, paint)] : versionEntry(version, branch, paint);
+      await output.item(lines.join('\n'), '\0');
+      await giveTurn();
+      continue;
+    }
     const parent = parentOf !== undefined && graph !== undefined ? await parentOf(version) : version.parent;
     const row = graph?.next({ number: version.number, parent });
     const prefix = row === undefined ? { first: '', rest: '' } : { first: `${row.first} `, rest: `${row.rest} ` };

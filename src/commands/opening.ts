@@ -19,9 +19,16 @@ export function lockingOf(context: CommandContext): 'on' | 'off' {
   throw new VsimgError('usage', `VSIMG_LOCKING is '${value}'`, { hint: "set it to 'on' or 'off'" });
 }
 
-/** How files are to be written, by `VSIMG_LOCKING` and `--no-sync`. Errors: 'usage'. */
+/** How files are to be written, by `VSIMG_LOCKING`, `--no-sync` and `VSIMG_SYNC`. Errors: 'usage'. */
 export function writingOf(context: CommandContext): { readonly locking: 'on' | 'off'; readonly sync: 'on' | 'off' } {
-  return { locking: lockingOf(context), sync: context.args.has('no-sync') ? 'off' : 'on' };
+  return { locking: lockingOf(context), sync: context.args.has('no-sync') ? 'off' : syncOf(context) };
+}
+
+/** `VSIMG_SYNC=off` stands for `--no-sync`. Errors: 'usage' for any other value. */
+function syncOf({ io }: CommandContext): 'on' | 'off' {
+  const value = io.env.VSIMG_SYNC || 'on';
+  if (value === 'on' || value === 'off') return value;
+  throw new VsimgError('usage', `VSIMG_SYNC is '${value}'`, { hint: "set it to 'on' or 'off'" });
 }
 
 /** Of a command that is one of many on an image that is open already. */

@@ -40,7 +40,7 @@ export async function runRefs(context: CommandContext, kind: Ref['kind']): Promi
   );
 }
 
-async function list({ output }: CommandContext, image: Image, kind: Ref['kind']): Promise<number> {
+async function list({ args, output }: CommandContext, image: Image, kind: Ref['kind']): Promise<number> {
   const { refs, head, versions } = image.inOneState(() => {
     const named = image.refs().filter((ref) => ref.kind === kind);
     return { refs: named, head: image.info().head, versions: named.map((ref) => image.version(ref.version)) };
@@ -50,7 +50,11 @@ async function list({ output }: CommandContext, image: Image, kind: Ref['kind'])
       ...describe(ref),
       ...(kind === 'branch' ? { current: ref.name === head.branch } : { locked: versions[index]?.isLocked === true }),
     }));
-    await output.document({ filename: image.path, [kind === 'tag' ? 'tags' : 'branches']: described });
+    await output.listDocument({ filename: image.path }, kind === 'tag' ? 'tags' : 'branches', described);
+    return 0;
+  }
+  if (args.has('null')) {
+    for (const { name } of refs) await output.item(name, '\0');
     return 0;
   }
   const paint = await output.paint();
@@ -84,7 +88,7 @@ async function remove(
 ): Promise<number> {
   const deleted = await image.deleteRefs(names, kind);
   for (const ref of deleted) await output.message(`deleted ${kind} ${ref.name} (was version ${ref.version})`);
-  await output.document({ filename: image.path, deleted: deleted.map(describe) });
+  await output.listDocument({ filename: image.path }, 'deleted', deleted.map(describe));
   return 0;
 }
 

@@ -1,5 +1,5 @@
 import type { CommandContext } from '../cli/context.ts';
-import type { CommandDefinition } from '../cli/definition.ts';
+import { type CommandDefinition, NULL_OPTION } from '../cli/definition.ts';
 import { EXIT_STATUS } from '../errors.ts';
 import { runLocks } from './locks.ts';
 import { runRefs } from './refs.ts';
@@ -17,6 +17,7 @@ export const definition: CommandDefinition = {
     { short: 'f', name: 'force', description: 'move the tag if it exists' },
     { name: 'lock', description: 'keep the versions named (default: HEAD) from being removed' },
     { name: 'unlock', description: 'let them be removed again' },
+    { ...NULL_OPTION, description: 'list only names, each with a NUL behind it' },
   ],
   access: 'writes',
   examples: [

@@ -82,12 +82,14 @@ async function dropAndThin(container: Container, survey: Survey, rubbish: Rubbis
   if (plans.length === 0 && garbage.length === 0) return;
   container.begin();
   for (const { start, end } of garbage) container.space.release(start, end - start, UNKNOWN_BIRTH);
-  let done = 0;
+  const freedBytes = plans.reduce((total, plan) => total + plan.freedBytes, 0);
+  let doneBytes = 0;
   const giveTurn = turnGiver();
   for (const plan of plans) {
     carryOut(container, survey, plan);
     await giveTurn();
-    onProgress?.(++done, plans.length);
+    doneBytes += plan.freedBytes;
+    onProgress?.(doneBytes, freedBytes);
   }
   await container.publish();
 }

@@ -373,11 +373,11 @@ export class Image {
   importFrom(
     source: DataSource,
     options: ImportOptions,
-  ): Promise<{ readonly version: VersionInfo; readonly report: WriteReport }> {
+  ): Promise<{ readonly version: VersionInfo; readonly report: WriteReport; readonly changed: boolean }> {
     return this.changes.run(async () => {
       checkImport(this.container, options);
-      const { number, report } = await this.change(() => importSource(this.container, source, options));
-      return { version: this.version(number), report };
+      const { number, ...result } = await this.change(() => importSource(this.container, source, options));
+      return { version: this.version(number), ...result };
     });
   }
 

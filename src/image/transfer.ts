@@ -2,7 +2,7 @@ import { VsimgError } from '../errors.ts';
 import type { ByteRange, DataSource, DataTarget, Piece, SourceFile } from '../storage/transfer.ts';
 import type { CommitOptions, OnProgress, UnreadableRange, WriteReport } from './api.ts';
 import { refuseDirty } from './checkout.ts';
-import { checkCommit, commitWorking } from './commit.ts';
+import { checkCommit, commitWorking, isDirty } from './commit.ts';
 import type { Container } from './container.ts';
 import { type DirectTarget, fetchInto, fetchPieces, LEAST_FETCHED_BYTES } from './fetch.ts';
 import { Filler, WINDOW_BYTES } from './fill.ts';
@@ -17,6 +17,8 @@ const PIECE_BYTES = 1024 * 1024;
 const UNKNOWN_SIZE = Number.MAX_SAFE_INTEGER;
 
 export interface ImportOptions extends CommitOptions {
+  /** Make no version of a source that equals the head's; a tag then names that one. */
+  readonly ifChanged?: boolean;
   readonly onProgress?: OnProgress;
 }
 
@@ -27,12 +29,20 @@ export function checkImport(container: Container, options: ImportOptions): void 
   refuseDirty(container, 'importing');
 }
 
+export interface ImportResult {
+  /** Of the version that holds the source. */
+  readonly number: number;
+  readonly report: WriteReport;
+  /** False if the version was there before. */
+  readonly changed: boolean;
+}
+
 /** Makes the working state equal to `source`, its size too, and commits it, after `checkImport`. */
 export async function importSource(
   container: Container,
   source: DataSource,
   options: ImportOptions,
-): Promise<{ number: number; report: WriteReport }> {
+): Promise<ImportResult> {
   container.begin();
   const total = source.sizeBytes;
   if (total === undefined) container.workingSizeBytes = UNKNOWN_SIZE;
@@ -47,8 +57,15 @@ export async function importSource(
       hint: 'it may have been changed while it was read: import it again',
     });
   if (total === undefined) await resizeWorking(container, done);
-  const number = await commitWorking(container, options);
-  return { number, report: progress.report };
+  const { report } = progress;
+  const { version } = container.head;
+  if (options.ifChanged !== true || version === null || isDirty(container))
+    return { number: await commitWorking(container, options), report, changed: true };
+  if (options.tag !== undefined) {
+    container.refs.set({ name: options.tag, kind: 'tag', version });
+    await container.publish();
+  }
+  return { number: version, report, changed: false };
 }
 
 /** Adds up what an import does. */

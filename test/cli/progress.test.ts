@@ -41,6 +41,48 @@ describe('Progress', () => {
     return io.written.stderr.toString();
   }
 
+  it('is told to programs at once, not often, and to the end of each phase', () => {
+    const io = fakeIo();
+    const progress = new Progress(io, { show: 'always', form: 'json', descriptor: 3 });
+    const first = progress.start('one');
+    for (let done = 0; done <= 1000; done++) first(done, 1000);
+    const second = progress.start('two');
+    second(5, undefined);
+    progress.stop();
+    second(6, undefined);
+    const lines = io.progress
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ phase, done, total }) => [phase, done, total])).toEqual([
+      ['one', 0, 1000],
+      ['one', 1000, 1000],
+      ['two', 5, null],
+    ]);
+    expect(io.written.stderr.toString()).toBe('');
+  });
+
+  it('is told to whoever asks, if there is any', () => {
+    const io = fakeIo();
+    const progress = new Progress(io, { show: 'never' });
+    progress.tell();
+    expect(io.written.stderr.toString()).toBe('');
+    progress.start('work')(MIB, 2 * MIB);
+    progress.tell();
+    expect(io.written.stderr.toString()).toMatch(/^work .* 50% {2}1 MiB of 2 MiB .*\n$/);
+    progress.stop();
+    progress.tell();
+    expect(io.written.stderr.toString().split('\n')).toHaveLength(2);
+  });
+
+  it('goes on without a listener', () => {
+    const progress = new Progress(fakeIo(), { show: 'always', form: 'json', descriptor: 9 });
+    const update = progress.start('work');
+    update(1, 2);
+    update(2, 2);
+    progress.stop();
+  });
+
   it('says nothing of work that is over within a second', async () => {
     expect(await stderrOf('always', 'both', 100)).toBe('');
   });

@@ -70,6 +70,7 @@ describe('the quick parser', () => {
 
   it.each([
     ['info', 'disk.vsi', '--json'],
+    ['info', '--json=lines', 'disk.vsi', '--progress=json', '-p', '--progress-fd', '3'],
     ['log', 'disk.vsi@2', '-n', '10'],
     ['read', 'disk.vsi', '--offset', '4k', '--length', '512', '-o', 'out.raw'],
     ['write', 'disk.vsi', '-', '--offset', '0x200', '--no-sync', '-q'],

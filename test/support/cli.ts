@@ -42,6 +42,8 @@ export interface FakeIo extends Io {
   readonly written: { readonly stdout: Buffer; readonly stderr: Buffer };
   /** Status given to `exit`, if it was called. */
   readonly exited: number | undefined;
+  /** What was written to further descriptors; there are none but 3. */
+  readonly progress: string;
   /** As if the process got the signal. */
   stop(signal: StopSignal): void;
 }
@@ -58,6 +60,7 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
   const sinks = { stdout: new Sink(), stderr: new Sink() };
   const listeners = new Set<(signal: StopSignal) => void>();
   const terminals = options.terminals === 'both';
+  let progress = '';
   let exited: number | undefined;
   return {
     stdin: options.stdin === undefined ? new PassThrough().end() : Readable.from([Buffer.from(options.stdin)]),
@@ -69,6 +72,14 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
     columns: options.columns ?? 80,
     now: () => options.nowMilliseconds ?? Date.UTC(2026, 0, 2, 3, 4, 5),
     writeAtOnce: (bytes) => bytes,
+    writeTo(descriptor, text) {
+      if (descriptor !== 3) throw new Error('EBADF');
+      progress += text;
+    },
+    onProgressRequest: () => undefined,
+    get progress() {
+      return progress;
+    },
     onStop(listener) {
       listeners.add(listener);
       return () => {

@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type RunOptions, type RunResult, runBinary, temporaryDirectory } from './cli.ts';
+import { checkJson } from './schema.ts';
 
 /** A directory of its own in which a test runs the real program. */
 export interface Workspace {
   readonly directory: string;
   readonly path: (name: string) => string;
-  /** Runs `vsimg` and gives back whatever comes out. */
+  /** Runs `vsimg` and gives back whatever comes out; all JSON must fit its schema. */
   readonly run: (argv: readonly string[], options?: RunOptions) => Promise<RunResult>;
   /** Runs `vsimg`, which must succeed silently on stderr; gives back its stdout. */
   readonly ok: (argv: readonly string[], options?: RunOptions) => Promise<string>;
@@ -22,8 +23,13 @@ export const EPOCH = 1_700_000_000;
 
 export function workspace(): Workspace {
   const directory = temporaryDirectory();
-  const run = (argv: readonly string[], options: RunOptions = {}) =>
-    runBinary(argv, { cwd: directory, ...options, env: { SOURCE_DATE_EPOCH: String(EPOCH), ...options.env } });
+  const run = async (argv: readonly string[], options: RunOptions = {}) => {
+    const env: Record<string, string> = { SOURCE_DATE_EPOCH: String(EPOCH), ...options.env };
+    const result = await runBinary(argv, { cwd: directory, ...options, env });
+    // What is loaded into the program prints what it likes.
+    if (!('NODE_OPTIONS' in env)) checkJson(argv, result);
+    return result;
+  };
   const ok = async (argv: readonly string[], options: RunOptions = {}) => {
     const { status, stdout, stderr } = await run(argv, options);
     expect({ argv, status, stderr }).toEqual({ argv, status: 0, stderr: '' });
