@@ -16,9 +16,14 @@ export interface CommandDefinition {
   readonly statuses: readonly StatusMeaning[];
 }
 
+/** What a shell offers for an argument or for the value of an option: words of a kind, or these words. */
+export type Completes = 'branch' | 'file' | 'image' | 'nothing' | 'revision' | 'tag' | 'topic' | readonly string[];
+
 export interface ArgumentDefinition {
   readonly name: string;
   readonly presence: 'required' | 'optional' | 'one-or-more' | 'any-number';
+  /** Where the name does not say it, as IMAGE, REV and FILE do. */
+  readonly completes?: Completes;
   readonly description: string;
 }
 
@@ -30,6 +35,8 @@ export interface OptionDefinition {
   readonly shortOnly?: true;
   /** Name of the value; an option without one is a switch. */
   readonly value?: string;
+  /** Where the name of the value does not say it. */
+  readonly completes?: Completes;
   /** May be given several times. */
   readonly repeats?: true;
   readonly description: string;
@@ -64,7 +71,7 @@ export interface CommandEntry {
 /** Options every command takes. */
 export const COMMON_OPTIONS: readonly OptionDefinition[] = [
   { name: 'json', description: 'print one JSON document; errors too are JSON' },
-  { name: 'output', value: 'FORMAT', description: "'text' or 'json'" },
+  { name: 'output', value: 'FORMAT', completes: ['text', 'json'], description: "'text' or 'json'" },
   { short: 'q', name: 'quiet', description: 'no messages and no progress, only results and errors' },
   { short: 'p', name: 'progress', description: 'show progress on stderr even if it is not a terminal' },
 ];

@@ -21,6 +21,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'delete', summary: 'remove versions', load: () => import('../commands/delete.ts') },
   { name: 'gc', summary: 'give back space that nothing needs', load: () => import('../commands/gc.ts') },
   { name: 'check', summary: 'verify an image', load: () => import('../commands/check.ts') },
+  {
+    name: 'completion',
+    summary: 'print a script that completes words in a shell',
+    load: () => import('../commands/completion.ts'),
+  },
   { name: 'help', summary: 'explain a command or a topic', load: () => import('../commands/help.ts') },
 ];
 

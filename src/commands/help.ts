@@ -10,6 +10,7 @@ export const definition: CommandDefinition = {
     {
       name: 'TOPIC',
       presence: 'optional',
+      completes: 'topic',
       description: `a command, or one of: ${TOPICS.map((topic) => topic.name).join(', ')}`,
     },
   ],

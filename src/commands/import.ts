@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
+import { CODECS } from '../cli/compression.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
 import { formatSize } from '../cli/size.ts';
@@ -37,6 +38,7 @@ export const definition: CommandDefinition = {
     {
       name: 'compression',
       value: 'CODEC',
+      completes: CODECS,
       description: "for a new image: 'none', 'zstd' or 'zstd:LEVEL' (default: zstd:2)",
     },
   ],

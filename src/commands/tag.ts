@@ -7,11 +7,11 @@ export const definition: CommandDefinition = {
   description: 'Lists tags, or makes or deletes one. A tag is a name for a version that does not move.',
   arguments: [
     { name: 'IMAGE', presence: 'required', description: 'the image' },
-    { name: 'NAME', presence: 'optional', description: 'the tag to make; without it all are listed' },
+    { name: 'NAME', presence: 'optional', completes: 'tag', description: 'the tag to make; without it all are listed' },
     { name: 'REV', presence: 'optional', description: 'the version it names (default: HEAD)' },
   ],
   options: [
-    { short: 'd', name: 'delete', value: 'NAME', repeats: true, description: 'delete a tag' },
+    { short: 'd', name: 'delete', value: 'NAME', completes: 'tag', repeats: true, description: 'delete a tag' },
     { short: 'f', name: 'force', description: 'move the tag if it exists' },
   ],
   access: 'writes',
