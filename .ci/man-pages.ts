@@ -17,7 +17,7 @@ import { TOPICS } from '../src/commands/topics.ts';
 import { type ErrorCode, EXIT_STATUS } from '../src/errors.ts';
 
 /** Shown at the foot of every generated page; change it when what users read changes. */
-const DATE = 'November 22, 2026';
+const DATE = 'November 24, 2026';
 const TEXT_COLUMNS = 78;
 
 const HELP_OPTION: OptionDefinition = { short: 'h', name: 'help', description: 'print a summary' };
@@ -140,15 +140,12 @@ function programPage(): string {
     ),
     '.Sh EXIT STATUS',
     ...prose(
-      'With --json an error is one JSON document on the standard error output; its code is the word in the second column.',
+      'With --json an error is one JSON document on the standard error output; its code is the word behind the status.',
     ),
-    '.Bl -column "STATUS" "check-incomplete" "what it means"',
-    '.It Em STATUS Ta Em CODE Ta Em MEANING',
-    '.It 0 Ta Ta done, or nothing to complain about',
-    ...statuses().map(
-      ([status, code]) => `.It ${status} Ta ${escapeText(code)} Ta ${macroText(STATUS_MEANINGS[code])}`,
-    ),
-    '.El',
+    ...tagged('-width "130 check-incomplete"', [
+      ['0', 'done, or nothing to complain about'],
+      ...statuses().map(([status, code]): Item => [`${status} ${escapeText(code)}`, STATUS_MEANINGS[code]]),
+    ]),
     '.Sh EXAMPLES',
     '.Bd -literal',
     ...firstSteps().map(literal),
@@ -226,14 +223,6 @@ function prose(paragraph: string): string[] {
 function literal(line: string): string {
   const escaped = escapeText(line);
   return escaped.startsWith('.') ? `\\&${escaped}` : escaped;
-}
-
-/** Text behind a macro that reads its words as macros too. */
-function macroText(text: string): string {
-  return escapeText(text)
-    .split(' ')
-    .map((word) => (/^([A-Z][a-z]?|[.,:;()[\]?!|])$/.test(word) ? `\\&${word}` : word))
-    .join(' ');
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {

@@ -42,7 +42,7 @@ export function decoration(version: VersionInfo, headBranch: string | null, pain
   names.push(...version.branches.filter((branch) => !(version.isHead && branch === headBranch)));
   return names.length === 0
     ? ''
-    : ` ${paint.faint('(')}${names.map((name) => paint.ref(name)).join(', ')}${paint.faint(')')}`;
+    : ` ${paint.faint('(')}${names.map((name) => paint.ref(oneLine(name))).join(', ')}${paint.faint(')')}`;
 }
 
 /** `3 1a2b3c4d (HEAD -> main) message`. */

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { CODECS } from '../cli/compression.ts';
 import type { CommandContext } from '../cli/context.ts';
@@ -21,7 +21,7 @@ import { describeReport } from './write.ts';
 const CREATION_OPTIONS = ['block-size', 'compression'] as const;
 
 export const definition: CommandDefinition = {
-  description: 'Makes SRC the next version of IMAGE. IMAGE is created if it is not there.',
+  description: 'Makes SRC the next version of IMAGE. IMAGE is created if it is not there, or an empty file.',
   arguments: [
     { name: 'SRC', presence: 'required', description: "a raw image, a block device, or '-' for stdin" },
     { name: 'IMAGE', presence: 'required', description: 'the image' },
@@ -75,7 +75,10 @@ export async function run(context: CommandContext): Promise<number> {
   const { args, output, io, cleanup } = context;
   const sourceName = args.operand(0);
   const path = parseNewImage(args.operand(1));
-  const there = existsSync(path);
+  const old = statSync(path, { throwIfNoEntry: false });
+  // What mktemp(1) makes.
+  const isEmpty = old?.isFile() === true && old.size === 0;
+  const there = old !== undefined && !isEmpty;
   if (there) refuseCreationOptions(context, path);
   if (there && sourceName !== '-') requireDifferentFiles(sourceName, path);
   const source = sourceName === '-' ? streamSource(io.stdin) : openFileSource(sourceName);
@@ -86,13 +89,14 @@ export async function run(context: CommandContext): Promise<number> {
       ? await withImage(context, { path, mode: 'write' }, fill)
       : await createImageFile(path, creationOptions(context, source.sizeBytes ?? 0), {
           fill,
+          ...(isEmpty ? { force: 'if-empty' } : {}),
           ...writingOf(context),
         });
     if (imported === undefined) return 0;
     const { version, report, branch } = imported;
     for (const line of commitLines(version, branch)) await output.message(line);
     const parts = [
-      `${formatSize(report.storedBytes)} stored`,
+      `${formatSize(report.storedBytes)} stored (before compression)`,
       `${formatSize(report.unchangedBytes)} unchanged`,
       `${formatSize(report.zeroBytes)} zeros`,
     ];

@@ -1,6 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
-import { Graph } from '../cli/graph.ts';
+import { Graph, type GraphRow } from '../cli/graph.ts';
 import { parseCount } from '../cli/number.ts';
 import type { Paint } from '../cli/paint.ts';
 import { formatExactSize } from '../cli/size.ts';
@@ -111,18 +111,22 @@ async function printText({ args, output }: CommandContext, { head, versions }: L
   let first = true;
   for (const version of versions) {
     if (output.closed) return;
-    const row = graph?.next(version);
-    const prefix = row === undefined ? { first: '', rest: '' } : { first: `${row.first} `, rest: `${row.rest} ` };
     const lines = oneline ? [versionLine(version, branch, paint)] : entryLines(version, branch, paint);
-    if (!oneline && !first && row === undefined) await output.line('');
-    await output.lines(row?.before ?? []);
-    for (const [index, line] of lines.entries()) {
-      await output.line(`${index === 0 ? prefix.first : prefix.rest}${line}`.trimEnd());
+    if (graph !== undefined) await output.lines(besideGraph(graph.next(version), oneline ? lines : [...lines, '']));
+    else {
+      if (!oneline && !first) await output.line('');
+      await output.lines(lines.map((line) => line.trimEnd()));
     }
-    if (!oneline && row !== undefined) await output.line(prefix.rest.trimEnd());
     first = false;
     await giveTurn();
   }
+}
+
+function besideGraph({ first, moves, rest }: GraphRow, lines: readonly string[]): string[] {
+  const prefixes = [first, ...moves];
+  return Array.from({ length: Math.max(lines.length, prefixes.length) }, (_, index) =>
+    `${prefixes[index] ?? rest}${lines[index] ?? ''}`.trimEnd(),
+  );
 }
 
 function entryLines(version: VersionInfo, headBranch: string | null, paint: Paint): string[] {

@@ -1,6 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { JsonObject } from '../cli/json.ts';
-import { type Column, formatRows, subject } from '../cli/table.ts';
+import { type Column, formatRows, oneLine, subject } from '../cli/table.ts';
 import { parseImage } from '../cli/target.ts';
 import { shortId } from '../cli/version-view.ts';
 import { VsimgError } from '../errors.ts';
@@ -89,7 +89,7 @@ async function remove(
 }
 
 function row({ name }: Ref, { number, id, message }: VersionInfo): string[] {
-  return [name, String(number), shortId(id), subject(message)];
+  return [oneLine(name), String(number), shortId(id), subject(message)];
 }
 
 function describe(ref: Ref): JsonObject {

@@ -62,7 +62,7 @@ export async function run(context: CommandContext): Promise<number> {
       : await writeFrom(context, image, { ...range, file, onProgress });
     await image.publish();
     const parts = [
-      `${formatSize(report.storedBytes)} stored`,
+      `${formatSize(report.storedBytes)} stored (before compression)`,
       `${formatSize(report.unchangedBytes)} unchanged`,
       `${formatSize(report.zeroBytes)} zeros`,
     ];

@@ -33,7 +33,7 @@ describe('on a terminal', () => {
     ['branch a.vsi', /main/],
     ['info a.vsi', /a\.vsi/],
     ['diff a.vsi 1 1', /^$/],
-    ['gc a.vsi -p', /freed/],
+    ['gc a.vsi -p', /nothing to free/],
     ['export a.vsi out.raw -f -p', /exported/],
     ['--help', /Usage/],
     ['log --help', /Usage/],
