@@ -142,10 +142,11 @@ function programPage(): string {
     ...prose(
       'With --json an error is one JSON document on the standard error output; its code is the word behind the status.',
     ),
-    ...tagged('-width "130 check-incomplete"', [
-      ['0', 'done, or nothing to complain about'],
-      ...statuses().map(([status, code]): Item => [`${status} ${escapeText(code)}`, STATUS_MEANINGS[code]]),
-    ]),
+    '.Bl -tag -width "130 check-incomplete" -compact',
+    '.It 0',
+    'done, or nothing to complain about',
+    ...statuses().flatMap(([status, code]) => [`.It ${status} ${escapeText(code)}`, literal(STATUS_MEANINGS[code])]),
+    '.El',
     '.Sh EXAMPLES',
     '.Bd -literal',
     ...firstSteps().map(literal),

@@ -30,7 +30,8 @@ export function formatFailure(error: VsimgError): string {
 function places(error: VsimgError): string[] {
   const found: string[] = [];
   if (error.path !== undefined && !error.message.includes(error.path)) found.push(`in '${error.path}'`);
-  if (error.guestOffset !== undefined) found.push(`at byte ${error.guestOffset} of the disk`);
+  if (error.guestOffset !== undefined && !new RegExp(`\\b${error.guestOffset}\\b`).test(error.message))
+    found.push(`at byte ${error.guestOffset} of the disk`);
   if (error.hostOffset !== undefined && !inMessage(error).test(error.message)) found.push(placeInFile(error));
   return found;
 }
