@@ -12,6 +12,7 @@ import {
 } from '../src/cli/definition.ts';
 import { argumentUsage, buildProgram, parseProgram, wrap } from '../src/cli/program.ts';
 import { COMMANDS } from '../src/cli/registry.ts';
+import { ENVIRONMENT } from '../src/commands/environment.ts';
 import { STATUS_MEANINGS } from '../src/commands/exit-statuses.ts';
 import { TOPICS } from '../src/commands/topics.ts';
 import { type ErrorCode, EXIT_STATUS } from '../src/errors.ts';
@@ -21,23 +22,6 @@ const DATE = 'November 24, 2026';
 const TEXT_COLUMNS = 78;
 
 const HELP_OPTION: OptionDefinition = { short: 'h', name: 'help', description: 'print a summary' };
-
-/** Variables of the environment, which no single command owns. */
-const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
-  ['COLUMNS', 'Width for help and tables where the output is not a terminal.'],
-  ['NO_COLOR', 'If set and not empty, nothing is coloured, on terminals neither.'],
-  [
-    'SOURCE_DATE_EPOCH',
-    'Seconds since 1970. Versions get this date instead of the present one, and a new image gets an id derived from ' +
-      'its properties instead of a random one, so that equal commands on equal data make equal files.',
-  ],
-  [
-    'VSIMG_LOCKING',
-    "'off' for file systems without byte-range locks: nothing keeps two writers, or a writer and a long reader, apart any more, " +
-      "so be sure that nobody else uses the image. Default: 'on'.",
-  ],
-  ['VSIMG_DEBUG', 'If set, neither empty nor 0, errors are followed by where in the program they arose.'],
-];
 
 /** Text of every generated page by file name. */
 export async function manPages(): Promise<ReadonlyMap<string, string>> {
@@ -127,10 +111,10 @@ function programPage(): string {
       'Most commands take these options, behind the command:',
       [...COMMON_OPTIONS, WAIT_OPTION, SYNC_OPTION, HELP_OPTION].map(optionItem),
     ),
-    ...TOPICS.filter(({ name }) => name !== 'exit-statuses').flatMap(({ name, lines }) => [
+    ...TOPICS.filter(({ name }) => name !== 'exit-statuses' && name !== 'environment').flatMap(({ name, lines }) => [
       `.Sh ${name.toUpperCase()}`,
       '.Bd -literal',
-      ...lines().map(literal),
+      ...lines(80).map(literal),
       '.Ed',
     ]),
     '.Sh ENVIRONMENT',

@@ -55,7 +55,7 @@ async function helpText(
 ): Promise<string> {
   if (name === undefined) return parseProgram(buildProgram(commands, columns), ['--help']) ?? '';
   const topic = TOPICS.find((candidate) => candidate.name === name);
-  if (topic !== undefined) return `${topic.lines().join('\n')}\n`;
+  if (topic !== undefined) return `${topic.lines(Math.min(80, columns())).join('\n')}\n`;
   const entry = commands.find((command) => command.name === name);
   if (entry === undefined) {
     const known = [...commands, ...TOPICS].map((item) => item.name);

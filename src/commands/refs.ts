@@ -1,6 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { JsonObject } from '../cli/json.ts';
-import { type Column, formatRows, oneLine, subject } from '../cli/table.ts';
+import { type Column, fitWidth, formatRows, oneLine, subject } from '../cli/table.ts';
 import { parseImage } from '../cli/target.ts';
 import { shortId } from '../cli/version-view.ts';
 import { VsimgError } from '../errors.ts';
@@ -36,7 +36,7 @@ export async function runRefs(context: CommandContext, kind: Ref['kind']): Promi
   );
 }
 
-async function list({ output }: CommandContext, image: Image, kind: Ref['kind']): Promise<number> {
+async function list({ io, output }: CommandContext, image: Image, kind: Ref['kind']): Promise<number> {
   const { refs, head, rows } = image.inOneState(() => {
     const named = image.refs().filter((ref) => ref.kind === kind);
     return {
@@ -54,7 +54,8 @@ async function list({ output }: CommandContext, image: Image, kind: Ref['kind'])
     return 0;
   }
   const paint = await output.paint();
-  const lines = formatRows(COLUMNS, rows);
+  const width = io.stdoutIsTerminal ? io.columns : Number.POSITIVE_INFINITY;
+  const lines = formatRows(COLUMNS, rows).map((line) => fitWidth(line, width - (kind === 'tag' ? 0 : 2)));
   for (const [index, line] of lines.entries()) {
     if (kind === 'tag') await output.line(line);
     else await output.line(refs[index]?.name === head.branch ? paint.ref(`* ${line}`) : `  ${line}`);
