@@ -12,36 +12,16 @@ import {
 } from '../src/cli/definition.ts';
 import { argumentUsage, buildProgram, parseProgram, wrap } from '../src/cli/program.ts';
 import { COMMANDS } from '../src/cli/registry.ts';
+import { ENVIRONMENT } from '../src/commands/environment.ts';
 import { STATUS_MEANINGS } from '../src/commands/exit-statuses.ts';
 import { TOPICS } from '../src/commands/topics.ts';
 import { type ErrorCode, EXIT_STATUS } from '../src/errors.ts';
 
 /** Shown at the foot of every generated page; change it when what users read changes. */
-const DATE = 'November 22, 2026';
+const DATE = 'November 24, 2026';
 const TEXT_COLUMNS = 78;
 
 const HELP_OPTION: OptionDefinition = { short: 'h', name: 'help', description: 'print a summary' };
-
-/** Variables of the environment, which no single command owns. */
-const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
-  ['COLUMNS', 'Width for help and tables where the output is not a terminal.'],
-  ['NO_COLOR', 'If set and not empty, nothing is coloured, on terminals neither.'],
-  [
-    'SOURCE_DATE_EPOCH',
-    'Seconds since 1970. Versions get this date instead of the present one, and a new image gets an id derived from ' +
-      'its properties instead of a random one, so that equal commands on equal data make equal files.',
-  ],
-  [
-    'VSIMG_LOCKING',
-    "'off' for file systems without byte-range locks: nothing keeps two writers, or a writer and a long reader, apart any more, " +
-      "so be sure that nobody else uses the image. Default: 'on'.",
-  ],
-  [
-    'VSIMG_OUTPUT , VSIMG_PROGRESS , VSIMG_PROGRESS_FD , VSIMG_QUIET , VSIMG_SYNC , VSIMG_WAIT',
-    'What --output, --progress, --progress-fd, --quiet, --no-sync and --wait are without the option: their values, and all else that scripts need, are in vsimg-scripting(7).',
-  ],
-  ['VSIMG_DEBUG', 'If set, neither empty nor 0, errors are followed by where in the program they arose.'],
-];
 
 /** Text of every generated page by file name. */
 export async function manPages(): Promise<ReadonlyMap<string, string>> {
@@ -133,10 +113,10 @@ function programPage(): string {
       'Most commands take these options, behind the command:',
       [...COMMON_OPTIONS, WAIT_OPTION, SYNC_OPTION, HELP_OPTION].map(optionItem),
     ),
-    ...TOPICS.filter(({ name }) => name !== 'exit-statuses').flatMap(({ name, lines }) => [
+    ...TOPICS.filter(({ name }) => name !== 'exit-statuses' && name !== 'environment').flatMap(({ name, lines }) => [
       `.Sh ${name.toUpperCase()}`,
       '.Bd -literal',
-      ...lines().map(literal),
+      ...lines(80).map(literal),
       '.Ed',
     ]),
     '.Sh ENVIRONMENT',
@@ -146,14 +126,12 @@ function programPage(): string {
     ),
     '.Sh EXIT STATUS',
     ...prose(
-      'With --json an error is one JSON document on the standard error output; its code is the word in the second column.',
+      'With --json an error is one JSON document on the standard error output; its code is the word behind the status.',
     ),
-    '.Bl -column "STATUS" "check-incomplete" "what it means"',
-    '.It Em STATUS Ta Em CODE Ta Em MEANING',
-    '.It 0 Ta Ta done, or nothing to complain about',
-    ...statuses().map(
-      ([status, code]) => `.It ${status} Ta ${escapeText(code)} Ta ${macroText(STATUS_MEANINGS[code])}`,
-    ),
+    '.Bl -tag -width "130 check-incomplete" -compact',
+    '.It 0',
+    'done, or nothing to complain about',
+    ...statuses().flatMap(([status, code]) => [`.It ${status} ${escapeText(code)}`, literal(STATUS_MEANINGS[code])]),
     '.El',
     '.Sh EXAMPLES',
     '.Bd -literal',
@@ -233,14 +211,6 @@ function prose(paragraph: string): string[] {
 function literal(line: string): string {
   const escaped = escapeText(line);
   return escaped.startsWith('.') ? `\\&${escaped}` : escaped;
-}
-
-/** Text behind a macro that reads its words as macros too. */
-function macroText(text: string): string {
-  return escapeText(text)
-    .split(' ')
-    .map((word) => (/^([A-Z][a-z]?|[.,:;()[\]?!|])$/.test(word) ? `\\&${word}` : word))
-    .join(' ');
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {

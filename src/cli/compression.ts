@@ -3,6 +3,9 @@ import type { Compression } from '../image/api.ts';
 
 export const DEFAULT_COMPRESSION: Compression = { codec: 'zstd', level: 2 };
 
+/** For those who type: a level may be any from 1 to 22. */
+export const CODECS: readonly string[] = ['none', 'zstd', 'zstd:3', 'zstd:9', 'zstd:19'];
+
 /**
  * `none`, `zstd` or `zstd:LEVEL` with a level from 1 to 22.
  * @throws VsimgError 'usage'

@@ -16,11 +16,16 @@ export interface CommandDefinition {
   readonly statuses: readonly StatusMeaning[];
 }
 
+/** What a shell offers for an argument or for the value of an option: words of a kind, or these words. */
+export type Completes = 'branch' | 'file' | 'image' | 'nothing' | 'revision' | 'tag' | 'topic' | readonly string[];
+
 export interface ArgumentDefinition {
   readonly name: string;
   readonly presence: 'required' | 'optional' | 'one-or-more' | 'any-number';
   /** A word such as `-1G` is this argument, and not an option. */
   readonly signed?: true;
+  /** Where the name does not say it, as IMAGE, REV and FILE do. */
+  readonly completes?: Completes;
   readonly description: string;
 }
 
@@ -34,6 +39,8 @@ export interface OptionDefinition {
   readonly value?: string;
   /** The value where the option stands without one: its values are only taken behind `=`, as in `--json=lines`. */
   readonly bare?: string;
+  /** Where the name of the value does not say it. */
+  readonly completes?: Completes;
   /** May be given several times. */
   readonly repeats?: true;
   readonly description: string;
@@ -71,9 +78,15 @@ export const COMMON_OPTIONS: readonly OptionDefinition[] = [
     name: 'json',
     value: 'FORM',
     bare: 'document',
+    completes: ['document', 'lines'],
     description: "print one JSON document, or with 'lines' a line of JSON for each item; errors too are JSON",
   },
-  { name: 'output', value: 'FORMAT', description: "'text', 'json' or 'json-lines'" },
+  {
+    name: 'output',
+    value: 'FORMAT',
+    completes: ['text', 'json', 'json-lines'],
+    description: "'text', 'json' or 'json-lines'",
+  },
   { short: 'q', name: 'quiet', description: 'no messages and no progress, only results and errors' },
   {
     short: 'p',

@@ -22,17 +22,27 @@ export function formatFailure(error: VsimgError): string {
   const where = places(error)
     .map((place) => `, ${place}`)
     .join('');
+  const message = error.message.replace(inMessage(error), placeInFile(error));
   const hint = error.hint === undefined ? '' : `; ${error.hint.replace(/\.$/, '')}`;
-  return oneLine(`vsimg: ${error.message}${where}${hint}`);
+  return oneLine(`vsimg: ${message}${where}${hint}`);
 }
 
 function places(error: VsimgError): string[] {
   const found: string[] = [];
   if (error.path !== undefined && !error.message.includes(error.path)) found.push(`in '${error.path}'`);
-  if (error.guestOffset !== undefined) found.push(`at byte ${error.guestOffset} of the disk`);
-  if (error.hostOffset !== undefined && !error.message.includes(`at byte ${error.hostOffset}`))
-    found.push(`at byte ${error.hostOffset} of the file`);
+  if (error.guestOffset !== undefined && !new RegExp(`\\b${error.guestOffset}\\b`).test(error.message))
+    found.push(`at byte ${error.guestOffset} of the disk`);
+  if (error.hostOffset !== undefined && !inMessage(error).test(error.message)) found.push(placeInFile(error));
   return found;
+}
+
+/** Where the message itself tells the place, which is enough. */
+function inMessage({ hostOffset }: VsimgError): RegExp {
+  return new RegExp(`\\bat (byte )?${hostOffset}\\b( of the file)?`);
+}
+
+function placeInFile({ hostOffset }: VsimgError): string {
+  return `at byte ${hostOffset} of the file`;
 }
 
 /** What `--json` prints on stderr, as one line, in place of the text. */

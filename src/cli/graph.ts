@@ -4,77 +4,119 @@ export interface GraphNode {
   readonly parent: number | null;
 }
 
-/** How one version is drawn: lines before it, the prefix of its first line, the prefix of its further lines. */
+/** How one version is drawn: what stands before its lines of text, all equally wide. */
 export interface GraphRow {
-  readonly before: readonly string[];
   readonly first: string;
+  /** Before the lines after the first, in which lines of history move; all are drawn, with text or without. */
+  readonly moves: readonly string[];
+  /** Before all further lines. */
   readonly rest: string;
 }
 
+/** Two cells for each lane: a cell holds the lane that the line in it leads to. */
+type Cells = (number | undefined)[];
+
 /**
- * Draws lines of history beside a list of versions as `git log --graph` does. Versions come newest first, each
- * after all its children. A lane is a column with the number of the version that its line leads down to.
+ * Draws lines of history beside a list of versions, as `git log --graph` draws commits with one parent. Versions come
+ * newest first, each after all its children. A lane is a column with the number of the version that its line leads down to.
  */
 export class Graph {
   #lanes: number[] = [];
-  /** Lane that ended at a first version and has not been closed up yet. */
-  #ended: number | undefined;
+  /** The line drawn before, if lines moved in it. */
+  #moved: Cells = [];
 
-  next(node: GraphNode): GraphRow {
-    const before: string[] = [];
-    if (this.#ended !== undefined) {
-      const row = shiftRow(this.#lanes.length, this.#ended);
-      if (row !== undefined) before.push(row);
-      this.#ended = undefined;
+  next({ number, parent }: GraphNode): GraphRow {
+    const lanes = this.#lanes.includes(number) ? this.#lanes : [...this.#lanes, number];
+    const width = 2 * lanes.length;
+    const below = new Map<number, number>();
+    const cells: Cells = new Array(width);
+    for (const [lane, version] of lanes.entries()) {
+      const leadsTo = version === number ? parent : version;
+      if (leadsTo === null) continue;
+      if (!below.has(leadsTo)) below.set(leadsTo, below.size);
+      cells[2 * lane] = below.get(leadsTo);
     }
-    let column = this.#lanes.indexOf(node.number);
-    if (column === -1) {
-      column = this.#lanes.length;
-      this.#lanes.push(node.number);
-    }
-    for (;;) {
-      const other = this.#lanes.indexOf(node.number, column + 1);
-      if (other === -1) break;
-      before.push(...joinRows(this.#lanes.length, column, other));
-      this.#lanes.splice(other, 1);
-    }
-    const width = this.#lanes.length;
-    const row = {
-      before,
-      first: laneRow(width, column, '*'),
-      rest: laneRow(width, column, node.parent === null ? ' ' : '|'),
+    const mark = (version: number, lane: number): string => {
+      if (version === number) return '* ';
+      const comesFromRight = this.#moved[2 * lane + 1] === lane;
+      return comesFromRight && (cells[2 * lane] ?? lane) < lane ? '/ ' : '| ';
     };
-    if (node.parent === null) {
-      this.#lanes.splice(column, 1);
-      this.#ended = column;
-    } else {
-      this.#lanes[column] = node.parent;
-    }
-    return row;
+    const first = lanes.map(mark).join('');
+    const { lines, last } = drawMoves(cells);
+    this.#lanes = [...below.keys()];
+    this.#moved = last;
+    return {
+      first,
+      moves: lines.map((line) => line.padEnd(width)),
+      rest: '| '.repeat(below.size).padEnd(width),
+    };
   }
 }
 
-function laneRow(width: number, column: number, mark: string): string {
-  return Array.from({ length: width }, (_, lane) => (lane === column ? mark : '|')).join(' ');
+/** The lines in which everything gets to its lane, and the cells of the last one. */
+function drawMoves(cells: Cells): { readonly lines: readonly string[]; readonly last: Cells } {
+  const lines: string[] = [];
+  let last: Cells = [];
+  for (let at = cells; at.some((lane, cell) => lane !== undefined && lane !== cell >> 1); ) {
+    const { cells: moved, bridge } = move(at);
+    lines.push(draw(moved, bridge));
+    at = settle(moved, bridge);
+    last = moved;
+  }
+  return { lines, last };
 }
 
-/** Lanes right of an ended one move one to the left. */
-function shiftRow(width: number, ended: number): string | undefined {
-  if (ended >= width) return undefined;
-  const cells = new Array<string>(2 * width + 1).fill(' ');
-  for (let lane = 0; lane < ended; lane++) cells[2 * lane] = '|';
-  for (let lane = ended; lane < width; lane++) cells[2 * lane + 1] = '/';
-  return cells.join('').trimEnd();
+/** A line that goes to the left over several lanes at once; there is room for one at a time. */
+interface Bridge {
+  readonly lane: number;
+  /** The cell that it comes from. */
+  readonly from: number;
 }
 
-/** Lane `from` runs into lane `into` on its left; lanes right of `from` move one to the left. */
-function joinRows(width: number, into: number, from: number): string[] {
-  const first = new Array<string>(2 * width - 1).fill(' ');
-  for (let lane = 0; lane < from; lane++) first[2 * lane] = '|';
-  for (let lane = from; lane < width; lane++) first[2 * lane - 1] = '/';
-  if (from === into + 1) return [first.join('').trimEnd()];
-  for (let lane = into + 2; lane < from; lane++) first[2 * lane - 1] = '_';
-  const second = laneRow(width - 1, -1, '').split('');
-  second[2 * into + 1] = '/';
-  return [first.join('').trimEnd(), second.join('')];
+/** Every line goes one cell to the left, or two where it crosses another. */
+function move(cells: Cells): { readonly cells: Cells; readonly bridge: Bridge | undefined } {
+  const moved: Cells = new Array(cells.length);
+  let bridge: Bridge | undefined;
+  for (const [cell, lane] of cells.entries()) {
+    if (lane === undefined) continue;
+    const left = moved[cell - 1];
+    if (2 * lane === cell) moved[cell] = lane;
+    else if (left !== lane) {
+      const isFree = left === undefined;
+      moved[isFree ? cell - 1 : cell - 2] = lane;
+      if (bridge !== undefined) continue;
+      bridge = { lane, from: isFree ? cell : cell - 1 };
+      for (let under = firstOfBridge(lane); under < cell - 2; under += 2) moved[under] = lane;
+    }
+  }
+  return { cells: moved, bridge };
+}
+
+function firstOfBridge(lane: number): number {
+  return 2 * lane + 3;
+}
+
+function isBridge(bridge: Bridge | undefined, lane: number | undefined, cell: number): boolean {
+  return bridge !== undefined && lane === bridge.lane && 2 * lane !== cell && cell !== bridge.from - 1;
+}
+
+function draw(cells: Cells, bridge: Bridge | undefined): string {
+  return Array.from(cells, (lane, cell) => {
+    if (lane === undefined) return ' ';
+    if (2 * lane === cell) return '|';
+    return isBridge(bridge, lane, cell) ? '_' : '/';
+  }).join('');
+}
+
+/** What goes on in the next line: of a bridge, its left end. */
+function settle(cells: Cells, bridge: Bridge | undefined): Cells {
+  let used = false;
+  return Array.from(cells, (lane, cell) => {
+    if (lane === undefined || 2 * lane === cell) return lane;
+    if (isBridge(bridge, lane, cell)) {
+      used = true;
+      return cell === firstOfBridge(lane) ? lane : undefined;
+    }
+    return used && cell < (bridge?.from ?? 0) ? undefined : lane;
+  });
 }

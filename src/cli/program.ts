@@ -123,7 +123,7 @@ const PROGRAM_TAIL = `Two minutes:
   vsimg diff disk.vsi 1 2                    what changed
   vsimg export disk.vsi@1 old.raw            the first state again
 
-Topics: vsimg help revisions, vsimg help sizes, vsimg help exit-statuses
+All commands and topics: vsimg help -a
 `;
 
 /** `columns` is asked only when help is printed. */

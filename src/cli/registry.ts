@@ -51,6 +51,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'gc', summary: 'give back space that nothing needs', load: () => import('../commands/gc.ts') },
   { name: 'check', summary: 'verify an image', load: () => import('../commands/check.ts') },
   { name: 'bench', summary: 'measure how fast an image is', load: () => import('../commands/bench.ts') },
+  {
+    name: 'completion',
+    summary: 'print a script that completes words in a shell',
+    load: () => import('../commands/completion.ts'),
+  },
   { name: 'help', summary: 'explain a command or a topic', load: () => import('../commands/help.ts') },
 ];
 

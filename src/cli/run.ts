@@ -45,6 +45,9 @@ async function programHelp(argv: readonly string[], io: Io): Promise<string> {
   if (first.startsWith('-') && argv.some((word) => findCommand(word) !== undefined)) {
     throw new VsimgError('usage', `'${first}' stands before the command`, { hint: 'put options behind it' });
   }
+  const { hintFor } = await import('./hints.ts');
+  const hint = hintFor(first);
+  if (hint !== undefined) throw new VsimgError('usage', `there is no command '${first}'`, { hint });
   const help = parseProgram(program, argv);
   if (help === undefined) throw new VsimgError('usage', `unknown command '${first}'`, { hint: "see 'vsimg --help'" });
   return help;

@@ -3,19 +3,26 @@ export interface Column {
   readonly align: 'left' | 'right';
 }
 
-/** Terminal columns that `text` takes: wide East Asian characters and emoji take two, combining marks none. */
+/**
+ * Terminal columns that `text` takes, character by character as wcwidth(3) and git count: wide East Asian characters and
+ * emoji take two, combining marks and what has no shape of its own none.
+ */
 export function displayWidth(text: string): number {
   if (/^[\x20-\x7e]*$/.test(text)) return text.length;
   let width = 0;
   for (const character of text) {
-    if (/^[\p{Mn}\p{Me}\p{Cf}]$/u.test(character)) continue;
+    if (SHAPELESS.test(character)) continue;
     width += WIDE.test(character) ? 2 : 1;
   }
   return width;
 }
 
+/** The soft hyphen is shown; vowels and finals of Hangul stand in the syllable that began before them. */
+const SHAPELESS = /^(?!\u00ad)[\p{Mn}\p{Me}\p{Cf}\u1160-\u11ff\ud7b0-\ud7ff]$/u;
+
+/** Flags are made of two letters, each of one column. */
 const WIDE =
-  /^[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f6ff}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]$/u;
+  /^(?![\u{1f1e6}-\u{1f1ff}])[\p{Emoji_Presentation}\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{18cff}\u{1b000}-\u{1b2ff}\u{1f200}-\u{1f265}\u{20000}-\u{3fffd}]$/u;
 
 /** Cuts `text` to `width` terminal columns, the last of them an ellipsis if anything was cut. */
 export function fitWidth(text: string, width: number): string {

@@ -46,7 +46,7 @@ export function decoration(version: VersionInfo, headBranch: string | null, pain
   if (version.isLocked) names.push('locked');
   return names.length === 0
     ? ''
-    : ` ${paint.faint('(')}${names.map((name) => paint.ref(name)).join(', ')}${paint.faint(')')}`;
+    : ` ${paint.faint('(')}${names.map((name) => paint.ref(oneLine(name))).join(', ')}${paint.faint(')')}`;
 }
 
 /** `3 1a2b3c4d (HEAD -> main) message`. */

@@ -7,11 +7,16 @@ export const definition: CommandDefinition = {
   description: 'Lists branches, or makes or deletes one. A branch is a name that moves with each commit made on it.',
   arguments: [
     { name: 'IMAGE', presence: 'required', description: 'the image' },
-    { name: 'NAME', presence: 'optional', description: 'the branch to make; without it all are listed' },
+    {
+      name: 'NAME',
+      presence: 'optional',
+      completes: 'branch',
+      description: 'the branch to make; without it all are listed',
+    },
     { name: 'REV', presence: 'optional', description: 'the version it starts from (default: HEAD)' },
   ],
   options: [
-    { short: 'd', name: 'delete', value: 'NAME', repeats: true, description: 'delete a branch' },
+    { short: 'd', name: 'delete', value: 'NAME', completes: 'branch', repeats: true, description: 'delete a branch' },
     { short: 'f', name: 'force', description: 'move the branch if it exists' },
     { ...NULL_OPTION, description: 'list only names, each with a NUL behind it' },
   ],

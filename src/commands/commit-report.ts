@@ -9,7 +9,7 @@ export function commitLines(version: VersionInfo, branch: string | null): string
   const tags = version.tags.map((tag) => `, tag ${tag}`).join('');
   return [
     `[${branch ?? 'detached HEAD'} ${version.number} ${shortId(version.id)}] ${subject(version.message)}`,
-    ` id ${version.id}, parent ${version.parent ?? 'none'}, next ${version.next ?? 'none'}`,
+    ` id ${version.id}, parent ${version.parent ?? 'none'}`,
     ` ${formatTime(version.timeSeconds)}, ${formatSize(version.sizeBytes)}${tags}`,
   ];
 }

@@ -1,4 +1,4 @@
-import { DEFAULT_COMPRESSION, formatCompression, parseCompression } from '../cli/compression.ts';
+import { CODECS, DEFAULT_COMPRESSION, formatCompression, parseCompression } from '../cli/compression.ts';
 import type { CommandContext } from '../cli/context.ts';
 import { type CommandDefinition, SYNC_OPTION } from '../cli/definition.ts';
 import { reproducibleId } from '../cli/image-id.ts';
@@ -21,7 +21,12 @@ export const definition: CommandDefinition = {
       value: 'SIZE',
       description: 'smallest unit of change, a power of two from 512 to 64k (default: 4k)',
     },
-    { name: 'compression', value: 'CODEC', description: "'none', 'zstd' or 'zstd:LEVEL' (default: zstd:2)" },
+    {
+      name: 'compression',
+      value: 'CODEC',
+      completes: CODECS,
+      description: "'none', 'zstd' or 'zstd:LEVEL' (default: zstd:2)",
+    },
     { short: 'f', name: 'force', description: 'replace a file of that name' },
     SYNC_OPTION,
   ],

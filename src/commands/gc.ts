@@ -41,9 +41,11 @@ export const definition: CommandDefinition = {
 };
 
 /** Laying data out in better order may take a little more space than it did. */
-function whatIsDone({ dryRun, reclaimedBytes }: GcReport): string {
-  if (reclaimedBytes < 0) return `${dryRun ? 'would grow' : 'grew'} by ${formatSize(-reclaimedBytes)}`;
-  return `${dryRun ? 'would free' : 'freed'} ${formatSize(reclaimedBytes)}`;
+function whatIsDone({ dryRun, reclaimedBytes, fileBytesBefore, fileBytesAfter }: GcReport): string {
+  if (fileBytesBefore === fileBytesAfter) return `nothing to free: ${formatSize(fileBytesAfter)}`;
+  const change = `${formatSize(fileBytesBefore)} -> ${formatSize(fileBytesAfter)}`;
+  if (reclaimedBytes < 0) return `${dryRun ? 'would grow' : 'grew'} by ${formatSize(-reclaimedBytes)}: ${change}`;
+  return `${dryRun ? 'would free' : 'freed'} ${formatSize(reclaimedBytes)}: ${change}`;
 }
 
 export async function run(context: CommandContext): Promise<number> {
@@ -55,8 +57,7 @@ export async function run(context: CommandContext): Promise<number> {
     const collect = () => image.gc({ dryRun, compact, onProgress: progress.start('gc') });
     // All maps are made anew: of many versions that is much garbage.
     const report = compact ? await inSmallHeap(collect) : await collect();
-    const change = `${formatSize(report.fileBytesBefore)} -> ${formatSize(report.fileBytesAfter)}`;
-    await output.message(`${whatIsDone(report)}: ${change}`);
+    await output.message(whatIsDone(report));
     await output.document({
       filename: path,
       'dry-run': report.dryRun,

@@ -1,6 +1,7 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition, CommandEntry } from '../cli/definition.ts';
 import { buildCommand, buildProgram, parseCommand, parseProgram } from '../cli/program.ts';
+import { formatRows } from '../cli/table.ts';
 import { VsimgError } from '../errors.ts';
 import { TOPICS } from './topics.ts';
 
@@ -10,10 +11,11 @@ export const definition: CommandDefinition = {
     {
       name: 'TOPIC',
       presence: 'optional',
+      completes: 'topic',
       description: `a command, or one of: ${TOPICS.map((topic) => topic.name).join(', ')}`,
     },
   ],
-  options: [],
+  options: [{ short: 'a', name: 'all', description: 'list all commands and topics' }],
   access: 'neither',
   examples: [
     { command: 'vsimg help import', explanation: "the same as 'vsimg import --help'" },
@@ -25,10 +27,25 @@ export const definition: CommandDefinition = {
 
 export async function run({ args, io, output, commands }: CommandContext): Promise<number> {
   const name = args.operands[0];
-  const text = await helpText(commands, name, () => io.columns);
+  if (args.has('all') && name !== undefined) {
+    throw new VsimgError('usage', '--all lists everything, and a topic is named', { hint: 'give one of them' });
+  }
+  const text = args.has('all') ? overview(commands) : await helpText(commands, name, () => io.columns);
   await output.line(text.trimEnd());
   await output.document({ topic: name ?? null, text });
   return 0;
+}
+
+function overview(commands: readonly CommandEntry[]): string {
+  const rows = (items: readonly { readonly name: string; readonly summary: string }[]): string =>
+    formatRows(
+      [
+        { title: '', align: 'left' },
+        { title: '', align: 'left' },
+      ],
+      items.map(({ name, summary }) => [`  ${name}`, summary]),
+    ).join('\n');
+  return `Commands:\n${rows(commands)}\n\nTopics:\n${rows(TOPICS)}\n`;
 }
 
 async function helpText(
@@ -38,11 +55,16 @@ async function helpText(
 ): Promise<string> {
   if (name === undefined) return parseProgram(buildProgram(commands, columns), ['--help']) ?? '';
   const topic = TOPICS.find((candidate) => candidate.name === name);
-  if (topic !== undefined) return `${topic.lines().join('\n')}\n`;
+  if (topic !== undefined) return `${topic.lines(Math.min(80, columns())).join('\n')}\n`;
   const entry = commands.find((command) => command.name === name);
   if (entry === undefined) {
+    const known = [...commands, ...TOPICS].map((item) => item.name);
+    const nearest = known.find((word) => word.startsWith(name) || name.startsWith(word));
     throw new VsimgError('usage', `there is no command or topic '${name}'`, {
-      hint: `'vsimg --help' lists the commands; topics are ${TOPICS.map(({ name: known }) => known).join(', ')}`,
+      hint:
+        nearest !== undefined
+          ? `did you mean ${nearest}?`
+          : `'vsimg --help' lists the commands; topics are ${TOPICS.map(({ name: known }) => known).join(', ')}`,
     });
   }
   const module = await entry.load();

@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename } from 'node:path';
+import { CODECS } from '../cli/compression.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
 import { PLAIN } from '../cli/paint.ts';
@@ -22,7 +23,7 @@ import { describeReport } from './write.ts';
 const CREATION_OPTIONS = ['block-size', 'compression'] as const;
 
 export const definition: CommandDefinition = {
-  description: 'Makes SRC the next version of IMAGE. IMAGE is created if it is not there.',
+  description: 'Makes SRC the next version of IMAGE. IMAGE is created if it is not there, or an empty file.',
   arguments: [
     { name: 'SRC', presence: 'required', description: "a raw image, a block device, or '-' for stdin" },
     { name: 'IMAGE', presence: 'required', description: 'the image' },
@@ -41,6 +42,7 @@ export const definition: CommandDefinition = {
     {
       name: 'compression',
       value: 'CODEC',
+      completes: CODECS,
       description: "for a new image: 'none', 'zstd' or 'zstd:LEVEL' (default: zstd:2)",
     },
   ],
@@ -86,7 +88,10 @@ export async function run(context: CommandContext): Promise<number> {
   const { args, output, io, cleanup } = context;
   const sourceName = args.operand(0);
   const path = parseNewImage(args.operand(1));
-  const there = existsSync(path);
+  const old = statSync(path, { throwIfNoEntry: false });
+  // What mktemp(1) makes.
+  const isEmpty = old?.isFile() === true && old.size === 0;
+  const there = old !== undefined && !isEmpty;
   if (there) refuseCreationOptions(context, path);
   if (there && sourceName !== '-') requireDifferentFiles(sourceName, path);
   const opened = sourceName === '-' ? streamSource(io.stdin) : openFileSource(sourceName);
@@ -99,6 +104,7 @@ export async function run(context: CommandContext): Promise<number> {
       ? await withImage(context, { path, mode: 'write' }, fill)
       : await createImageFile(path, creationOptions(context, source.sizeBytes ?? 0), {
           fill,
+          ...(isEmpty ? { force: 'if-empty' } : {}),
           ...writingOf(context),
         });
     if (imported === undefined) return 0;
@@ -106,7 +112,7 @@ export async function run(context: CommandContext): Promise<number> {
     if (changed) for (const line of commitLines(version, branch)) await output.message(line);
     else await output.message(`nothing changed: still ${versionLine(version, branch, PLAIN)}`);
     const parts = [
-      `${formatSize(report.storedBytes)} stored`,
+      `${formatSize(report.storedBytes)} stored (before compression)`,
       `${formatSize(report.unchangedBytes)} unchanged`,
       `${formatSize(report.zeroBytes)} zeros`,
     ];

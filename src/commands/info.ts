@@ -4,7 +4,7 @@ import type { CommandDefinition } from '../cli/definition.ts';
 import type { JsonObject } from '../cli/json.ts';
 import { plural } from '../cli/number.ts';
 import { formatExactSize, formatSize } from '../cli/size.ts';
-import { type Column, fitWidth, formatFields, formatTable, subject } from '../cli/table.ts';
+import { type Column, fitWidth, formatFields, formatTable, oneLine, subject } from '../cli/table.ts';
 import { parseImage } from '../cli/target.ts';
 import { formatTime } from '../cli/time.ts';
 import { describeHead, describeVersion } from '../cli/version-view.ts';
@@ -160,7 +160,7 @@ function textLines({ path, info, versions }: View, columns: number): string[] {
     older > 0 ? `newest ${plural(versions.length, 'version')} (${older} older: --all shows them):` : 'versions:';
   const rows = versions.map((version) => [
     `${version.isHead ? '*' : ''}${version.number}`,
-    [...version.tags, ...version.branches].join(', '),
+    oneLine([...version.tags, ...version.branches].join(', ')),
     formatSize(version.sizeBytes),
     formatTime(version.timeSeconds),
     subject(version.message),

@@ -1,6 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import { type CommandDefinition, NULL_OPTION, REVISION_OPTION } from '../cli/definition.ts';
-import { Graph } from '../cli/graph.ts';
+import { Graph, type GraphRow } from '../cli/graph.ts';
 import { parseCount } from '../cli/number.ts';
 import { parseTarget } from '../cli/target.ts';
 import { describeHead, describeVersion, versionEntry, versionLine } from '../cli/version-view.ts';
@@ -144,23 +144,24 @@ async function printText({ args, output }: CommandContext, { head, versions, par
   let first = true;
   for await (const version of versions) {
     if (output.closed) return;
-    if (args.has('null')) {
-      const lines = oneline ? [versionLine(version, branch, paint)] : versionEntry(version, branch, paint);
-      await output.item(lines.join('\n'), '\0');
-      await giveTurn();
-      continue;
-    }
-    const parent = parentOf !== undefined && graph !== undefined ? await parentOf(version) : version.parent;
-    const row = graph?.next({ number: version.number, parent });
-    const prefix = row === undefined ? { first: '', rest: '' } : { first: `${row.first} `, rest: `${row.rest} ` };
     const lines = oneline ? [versionLine(version, branch, paint)] : versionEntry(version, branch, paint);
-    if (!oneline && !first && row === undefined) await output.line('');
-    await output.lines(row?.before ?? []);
-    for (const [index, line] of lines.entries()) {
-      await output.line(`${index === 0 ? prefix.first : prefix.rest}${line}`.trimEnd());
+    if (args.has('null')) await output.item(lines.join('\n'), '\0');
+    else if (graph !== undefined) {
+      const parent = parentOf === undefined ? version.parent : await parentOf(version);
+      const row = graph.next({ number: version.number, parent });
+      await output.lines(besideGraph(row, oneline ? lines : [...lines, '']));
+    } else {
+      if (!oneline && !first) await output.line('');
+      await output.lines(lines.map((line) => line.trimEnd()));
     }
-    if (!oneline && row !== undefined) await output.line(prefix.rest.trimEnd());
     first = false;
     await giveTurn();
   }
+}
+
+function besideGraph({ first, moves, rest }: GraphRow, lines: readonly string[]): string[] {
+  const prefixes = [first, ...moves];
+  return Array.from({ length: Math.max(lines.length, prefixes.length) }, (_, index) =>
+    `${prefixes[index] ?? rest}${lines[index] ?? ''}`.trimEnd(),
+  );
 }

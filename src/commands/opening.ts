@@ -61,12 +61,29 @@ export async function withImage<T>(
   const { path, mode } = opening;
   const isWriter = mode === 'write' || mode === 'repair';
   const writing = isWriter ? writingOf(context) : { locking: lockingOf(context) };
-  const image = await openImageFile(path, { mode, waitSeconds: context.waitSeconds, ...writing });
+  const image = await openImageFile(path, { mode, waitSeconds: context.waitSeconds, ...writing }).catch((error) => {
+    throw named(error, path);
+  });
   const forget = context.cleanup.add(() => image.close());
   try {
     return await action(image);
+  } catch (error) {
+    throw named(error, path);
   } finally {
     forget();
     image.close();
   }
+}
+
+/** Damage is found by what knows places in a file, but not its name. */
+function named(error: unknown, path: string): unknown {
+  if (!(error instanceof VsimgError) || error.code !== 'corrupt' || error.path !== undefined) return error;
+  const { code, message, hint, hostOffset, guestOffset } = error;
+  return new VsimgError(code, message, {
+    path,
+    cause: error,
+    ...(hint === undefined ? {} : { hint }),
+    ...(hostOffset === undefined ? {} : { hostOffset }),
+    ...(guestOffset === undefined ? {} : { guestOffset }),
+  });
 }

@@ -1,6 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { JsonObject } from '../cli/json.ts';
-import { type Column, formatRows, subject } from '../cli/table.ts';
+import { type Column, fitWidth, formatRows, oneLine, subject } from '../cli/table.ts';
 import { parseImage } from '../cli/target.ts';
 import { shortId } from '../cli/version-view.ts';
 import { VsimgError } from '../errors.ts';
@@ -40,7 +40,7 @@ export async function runRefs(context: CommandContext, kind: Ref['kind']): Promi
   );
 }
 
-async function list({ args, output }: CommandContext, image: Image, kind: Ref['kind']): Promise<number> {
+async function list({ args, io, output }: CommandContext, image: Image, kind: Ref['kind']): Promise<number> {
   const { refs, head, versions } = image.inOneState(() => {
     const named = image.refs().filter((ref) => ref.kind === kind);
     return { refs: named, head: image.info().head, versions: named.map((ref) => image.version(ref.version)) };
@@ -58,7 +58,12 @@ async function list({ args, output }: CommandContext, image: Image, kind: Ref['k
     return 0;
   }
   const paint = await output.paint();
-  const lines = formatRows(COLUMNS, rows(refs, versions));
+  const width = io.stdoutIsTerminal ? io.columns : Number.POSITIVE_INFINITY;
+  const rows = formatRows(
+    COLUMNS,
+    refs.map((ref, index) => row(ref, versions[index] as VersionInfo)),
+  );
+  const lines = rows.map((line) => fitWidth(line, width - (kind === 'tag' ? 0 : 2)));
   for (const [index, line] of lines.entries()) {
     if (kind === 'tag') await output.line(line);
     else await output.line(refs[index]?.name === head.branch ? paint.ref(`* ${line}`) : `  ${line}`);
@@ -92,11 +97,9 @@ async function remove(
   return 0;
 }
 
-function rows(refs: readonly Ref[], versions: readonly VersionInfo[]): string[][] {
-  return versions.map(({ number, id, message, isLocked }, index) => {
-    const text = isLocked ? `(locked) ${subject(message)}` : subject(message);
-    return [refs[index]?.name ?? '', String(number), shortId(id), text];
-  });
+function row({ name }: Ref, { number, id, message, isLocked }: VersionInfo): string[] {
+  const text = isLocked ? `(locked) ${subject(message)}` : subject(message);
+  return [oneLine(name), String(number), shortId(id), text];
 }
 
 function describe(ref: Ref): JsonObject {

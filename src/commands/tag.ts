@@ -9,11 +9,11 @@ export const definition: CommandDefinition = {
     'Lists tags, or makes or deletes one, or locks versions. A tag is a name for a version that does not move.',
   arguments: [
     { name: 'IMAGE', presence: 'required', description: 'the image' },
-    { name: 'NAME', presence: 'optional', description: 'the tag to make; without it all are listed' },
+    { name: 'NAME', presence: 'optional', completes: 'tag', description: 'the tag to make; without it all are listed' },
     { name: 'REV', presence: 'any-number', description: 'the version it names (default: HEAD)' },
   ],
   options: [
-    { short: 'd', name: 'delete', value: 'NAME', repeats: true, description: 'delete a tag' },
+    { short: 'd', name: 'delete', value: 'NAME', completes: 'tag', repeats: true, description: 'delete a tag' },
     { short: 'f', name: 'force', description: 'move the tag if it exists' },
     { name: 'lock', description: 'keep the versions named (default: HEAD) from being removed' },
     { name: 'unlock', description: 'let them be removed again' },

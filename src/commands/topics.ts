@@ -1,10 +1,13 @@
+import { wrap } from '../cli/program.ts';
+import { environmentLines } from './environment.ts';
 import { statusTable } from './exit-statuses.ts';
 
 /** Something that more than one command needs explained. */
 export interface Topic {
   readonly name: string;
   readonly summary: string;
-  readonly lines: () => string[];
+  /** At most so wide; more than 80 columns are not used. */
+  readonly lines: (columns: number) => string[];
 }
 
 const REVISIONS = `A revision (REV) names a version:
@@ -38,8 +41,61 @@ const SIZES = `Sizes and offsets are bytes, with or without a unit:
 KB, MB and so on are refused because they could mean powers of 1000. The largest
 size is 9007199254740991 bytes (8 PiB - 1).`;
 
+const FORMAT = `An image is one file, which refers to no other file. It holds
+
+  versions       what was committed: they never change, and share what they have
+                 in common
+  working state  what 'vsimg write' changes, on top of the version checked out
+  names          tags, which stay, and branches, which move with each commit
+  log            the data of all of them, in chunks that are compressed
+  free space     which 'vsimg gc' gives back
+
+All of it has checksums, which are tested when it is read. A change is there as
+a whole or not at all, whatever interrupts it; readers need not wait for it.
+'vsimg info' tells the version of the format and the sizes. The manual page
+vsi(5) describes it to the byte.`;
+
+const SCRIPTING = `What a script can rely on:
+
+  exit status    0 is success; 'vsimg help exit-statuses' lists all others
+  --json         one document on stdout; fields are only ever added
+  errors         one line on stderr, with --json a JSON object of one line
+  -q             no messages; results and errors remain
+  -              stdin or stdout, in 'import', 'export', 'read' and 'write'
+  --wait         waits for another writer; readers never wait
+
+With SOURCE_DATE_EPOCH in the environment, equal commands on equal data make
+equal files. Messages for people may change at any time: do not read them.`;
+
 export const TOPICS: readonly Topic[] = [
-  { name: 'revisions', summary: 'how versions are named', lines: () => REVISIONS.split('\n') },
-  { name: 'sizes', summary: 'how sizes and offsets are written', lines: () => SIZES.split('\n') },
-  { name: 'exit-statuses', summary: 'what a command ends with', lines: statusTable },
+  { name: 'revisions', summary: 'how versions are named', lines: (columns) => fitted(REVISIONS, columns) },
+  { name: 'sizes', summary: 'how sizes and offsets are written', lines: (columns) => fitted(SIZES, columns) },
+  { name: 'format', summary: 'what an image consists of', lines: (columns) => fitted(FORMAT, columns) },
+  { name: 'scripting', summary: 'what a script can rely on', lines: (columns) => fitted(SCRIPTING, columns) },
+  { name: 'environment', summary: 'variables that change what is done', lines: (columns) => environmentLines(columns) },
+  {
+    name: 'exit-statuses',
+    summary: 'what a command ends with',
+    lines: (columns) => statusTable().flatMap((line) => fitLine(line, columns)),
+  },
 ];
+
+/** The texts are written for 80 columns; where there are fewer, each line goes on below itself. */
+function fitted(text: string, columns: number): string[] {
+  if (columns >= 80) return text.split('\n');
+  return text
+    .split('\n\n')
+    .flatMap((block) => ['', ...(block.startsWith(' ') ? block.split('\n') : [block.replaceAll('\n', ' ')])])
+    .slice(1)
+    .flatMap((line) => fitLine(line, columns));
+}
+
+/** Where a line has columns of its own, those that follow begin below the last one. */
+function fitLine(line: string, columns: number): string[] {
+  if (line.length <= columns) return [line];
+  const [, before = '', text = line] = /^(.* {2,}|)(.*)$/.exec(line) ?? [];
+  if (before.length > columns / 2) return [before.trimEnd(), ...wrap(text, columns - 6).map((part) => `      ${part}`)];
+  return wrap(text, columns - before.length).map((part, index) =>
+    index === 0 ? before + part : ' '.repeat(before.length) + part,
+  );
+}

@@ -66,7 +66,7 @@ export async function run(context: CommandContext): Promise<number> {
       : await writeFrom(context, image, { ...range, file, inline: inlineSource(args, length), onProgress });
     await image.publish();
     const parts = [
-      `${formatSize(report.storedBytes)} stored`,
+      `${formatSize(report.storedBytes)} stored (before compression)`,
       `${formatSize(report.unchangedBytes)} unchanged`,
       `${formatSize(report.zeroBytes)} zeros`,
     ];

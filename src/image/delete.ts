@@ -1,6 +1,7 @@
 import { VsimgError } from '../errors.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { RefKind } from '../versions/refs.ts';
+import { nearestRef } from '../versions/revision.ts';
 import type { Ref } from './api.ts';
 import type { Container } from './container.ts';
 
@@ -59,8 +60,10 @@ export async function deleteVersions(container: Container, numbers: readonly num
 export function deletableRef({ refs, head }: Container, name: string, kind: RefKind): Ref {
   const ref = refs.get(name);
   if (ref?.kind !== kind) {
+    const nearest = nearestRef(name, refs, kind);
+    const other = nearest === undefined ? `'vsimg ${kind}' lists them` : `did you mean '${nearest.name}'?`;
     throw new VsimgError('not-found', `there is no ${kind} '${name}'`, {
-      hint: ref === undefined ? `'vsimg ${kind}' lists them` : `'${name}' is a ${ref.kind}`,
+      hint: ref === undefined ? other : `'${name}' is a ${ref.kind}`,
     });
   }
   if (kind === 'branch' && head.branch === name)

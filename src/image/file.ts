@@ -64,7 +64,8 @@ export async function createImageFile<T>(
   path: string,
   options: CreateOptions,
   more: {
-    readonly force?: boolean;
+    /** 'if-empty' replaces nothing but a file without a byte. */
+    readonly force?: boolean | 'if-empty';
     readonly fill?: (image: Image) => Promise<T>;
     readonly locking?: 'on' | 'off';
     /** As for `openImageFile`. */
@@ -72,9 +73,12 @@ export async function createImageFile<T>(
   } = {},
 ): Promise<T | undefined> {
   const locking = more.locking ?? 'on';
-  const guard = more.force === true ? await lockExisting(path, locking) : undefined;
+  const force = more.force !== undefined && more.force !== false;
+  const guard = force ? await lockExisting(path, locking) : undefined;
   try {
-    const file = NewFile.begin(path, { force: more.force ?? false, locking, sync: more.sync ?? 'on' });
+    // Another process may have filled it before it was locked here.
+    const isFilled = more.force === 'if-empty' && guard !== undefined && guard.size() > 0;
+    const file = NewFile.begin(path, { force: force && !isFilled, locking, sync: more.sync ?? 'on' });
     try {
       // Nobody else can see the file yet: it becomes durable once, when it gets its name.
       const image = new Image(Container.create(file.storage, options, { sync: 'off' }));

@@ -157,9 +157,9 @@ export class Image {
     }
   }
 
-  /** All tags and branches, sorted by name. */
-  refs(): Ref[] {
-    return this.looks.look(() => [...this.container.refs.all()]);
+  /** All tags and branches, or those whose names begin so, sorted by name. */
+  refs(beginning = ''): Ref[] {
+    return this.looks.look(() => [...this.container.refs.all(beginning)]);
   }
 
   private view(rev: string | null): View {

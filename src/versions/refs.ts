@@ -29,8 +29,13 @@ export class Refs {
     return value === undefined ? undefined : decodeRef(name, value);
   }
 
-  *all(): Generator<NamedRef> {
-    for (const { key, value } of records(this.trees.refs)) yield decodeRef(keyName(key), value);
+  /** In order of their names' bytes: all, or those whose names begin so. */
+  *all(beginning = ''): Generator<NamedRef> {
+    const start = nameKey(beginning);
+    for (const { key, value } of records(this.trees.refs, start)) {
+      if (!key.startsWith(start)) return;
+      yield decodeRef(keyName(key), value);
+    }
   }
 
   /** Names of one version. */

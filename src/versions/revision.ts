@@ -1,5 +1,5 @@
 import { VsimgError } from '../errors.ts';
-import type { Refs } from './refs.ts';
+import type { NamedRef, RefKind, Refs } from './refs.ts';
 import { hex, type VersionTable } from './version-table.ts';
 
 export interface RevisionContext {
@@ -72,21 +72,27 @@ function resolveBase(base: string, context: RevisionContext): number {
 }
 
 function suggestion(base: string, { refs, versions }: RevisionContext): string {
-  let best: string | undefined;
-  let bestDistance = 3;
-  let seen = 0;
-  for (const { name } of refs.all()) {
-    if (++seen > 1000) break;
-    const distance = editDistance(base, name);
-    if (distance < bestDistance) {
-      best = name;
-      bestDistance = distance;
-    }
-  }
-  if (best !== undefined) return `did you mean '${best}'?`;
+  const nearest = nearestRef(base, refs);
+  if (nearest !== undefined) return `did you mean '${nearest.name}'?`;
   return versions.count === 0
     ? "the image has no versions yet: make one with 'vsimg commit'"
     : "'vsimg log' lists them";
+}
+
+/** The tag or branch that `name` may be a slip for: more than half of it must be right. */
+export function nearestRef(name: string, refs: Refs, kind?: RefKind): NamedRef | undefined {
+  let best: NamedRef | undefined;
+  let bestDistance = 3;
+  let seen = 0;
+  for (const ref of refs.all()) {
+    if (++seen > 1000) break;
+    if (kind !== undefined && ref.kind !== kind) continue;
+    const distance = editDistance(name, ref.name);
+    if (distance >= bestDistance || distance * 2 > Math.max(name.length, ref.name.length)) continue;
+    best = ref;
+    bestDistance = distance;
+  }
+  return best;
 }
 
 /** Levenshtein distance; names longer than 64 characters count as far apart. */

@@ -24,6 +24,24 @@ describe('table', () => {
     expect(pad('日', 4, 'right')).toBe('  日');
   });
 
+  it.each([
+    ['ｆｕｌｌ', 8],
+    ['한국어', 6],
+    ['\u1112\u1161\u11ab', 2],
+    ['🚀', 2],
+    ['🪐', 2],
+    ['⌛', 2],
+    ['✅', 2],
+    ['✔', 1],
+    ['🇩🇪', 2],
+    ['ไทย้', 3],
+    ['a\u200bb', 2],
+    ['né\u0301e', 3],
+    ['ﾊﾝｶｸ', 4],
+  ])('%s takes %d columns', (text, width) => {
+    expect(displayWidth(text)).toBe(width);
+  });
+
   it('cuts to a width', () => {
     expect(fitWidth('abcdef', 6)).toBe('abcdef');
     expect(fitWidth('abcdef', 4)).toBe('abc…');

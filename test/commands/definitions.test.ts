@@ -67,6 +67,13 @@ describe('topics', () => {
     expect(JSON.parse((await runInProcess(['help', name, '--json'])).stdout)).toEqual({ topic: name, text: stdout });
   });
 
+  it.each(TOPICS)('vsimg help $name fits a narrow terminal', async ({ name }) => {
+    const { stdout } = await runInProcess(['help', name], { columns: 44 });
+    expect(stdout.split('\n').filter((line) => line.length > 44)).toEqual([]);
+    const words = (text: string): string[] => text.split(/\s+/);
+    expect(words(stdout)).toEqual(words((await runInProcess(['help', name])).stdout));
+  });
+
   it('lists every exit status', async () => {
     const { stdout } = await runInProcess(['help', 'exit-statuses']);
     for (const [code, status] of Object.entries(EXIT_STATUS))

@@ -28,9 +28,7 @@ describe('vsimg commit, checkout, log, tag, branch, delete', () => {
   it('commit prints the version', async () => {
     await write('one');
     expect(await ok(['commit', 'a.vsi', '-m', 'first state\n\nbody'])).toMatch(
-      new RegExp(
-        `^\\[main 1 [0-9a-f]{8}\\] first state\\n id [0-9a-f]{32}, parent none, next none\\n ${DATE}, 1 MiB\\n$`,
-      ),
+      new RegExp(`^\\[main 1 [0-9a-f]{8}\\] first state\\n id [0-9a-f]{32}, parent none\\n ${DATE}, 1 MiB\\n$`),
     );
     await write('two');
     const second = await json(['commit', 'a.vsi', '-m', 'second', '--tag', 'v2']);
@@ -126,7 +124,7 @@ describe('vsimg commit, checkout, log, tag, branch, delete', () => {
         '',
       ].join('\n'),
     );
-    expect(await ok(['log', 'a.vsi', '--graph'])).toContain('| * version 2 (tag: v2)\n| | Id:     ');
+    expect(await ok(['log', 'a.vsi', '--graph'])).toContain('| * version 2 (tag: v2)\n|/  Id:     ');
   });
 
   it('log limits the number, follows one line, and prints JSON', async () => {

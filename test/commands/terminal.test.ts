@@ -35,7 +35,7 @@ describe('on a terminal', () => {
     ['diff a.vsi 1 1', /^$/],
     ['map a.vsi', /^1 .*·+.* \(v1\) first/],
     ['blame a.vsi', /^$/],
-    ['gc a.vsi -p', /freed/],
+    ['gc a.vsi -p', /nothing to free/],
     ['export a.vsi out.raw -f -p', /exported/],
     ['--help', /Usage/],
     ['log --help', /Usage/],

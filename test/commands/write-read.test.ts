@@ -21,7 +21,7 @@ describe('vsimg write and read', () => {
     const data = noise(10_000, 1);
     data.copy(model, 777);
     const message = await ok(['write', 'a.vsi', '--offset', '777'], { stdin: data });
-    expect(message).toMatch(/^wrote 9\.77 KiB at 777: .* stored, .* unchanged, .* zeros\n$/);
+    expect(message).toMatch(/^wrote 9\.77 KiB at 777: .* stored \(before compression\), .* unchanged, .* zeros\n$/);
     await expectModel();
   });
 

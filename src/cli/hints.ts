@@ -1,0 +1,45 @@
+/** Words of qemu-img and git that are no commands here, with the words that do it. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  add: "there is no staging: 'vsimg write' changes the working state, 'vsimg commit' keeps it",
+  archive: "'vsimg export' writes a version to a raw file",
+  backup: "'vsimg import' makes the next version of a raw image",
+  br: "it is 'vsimg branch'",
+  cat: "'vsimg read' prints bytes of a version",
+  ci: "it is 'vsimg commit'",
+  clone: "an image is one file: copy it, or start a line of history with 'vsimg branch'",
+  co: "it is 'vsimg checkout'",
+  config: "there is nothing to set up; 'vsimg help environment' lists the variables",
+  convert: "'vsimg import' turns a raw image into a version, 'vsimg export' a version into a raw image",
+  dd: "'vsimg read' and 'vsimg write' move bytes",
+  dump: "'vsimg read' prints bytes of a version",
+  fsck: "it is 'vsimg check'",
+  head: "'vsimg info' shows the head",
+  history: "it is 'vsimg log'",
+  init: "it is 'vsimg create'",
+  list: "'vsimg log' lists versions, 'vsimg tag' tags, 'vsimg branch' branches",
+  ls: "'vsimg log' lists versions, 'vsimg tag' tags, 'vsimg branch' branches",
+  merge: "versions of disks can not be merged; 'vsimg diff' shows what differs",
+  prune: "'vsimg delete' removes versions, 'vsimg gc' gives back their space",
+  pull: 'an image is one file: copy it',
+  push: 'an image is one file: copy it',
+  rebase: "an image needs no other file; 'vsimg checkout' continues from any version",
+  reflog: "it is 'vsimg log', which lists all versions",
+  remove: "it is 'vsimg delete'",
+  reset: "'vsimg checkout IMAGE REV --force' drops what is not committed",
+  restore: "'vsimg checkout' goes back to a version, 'vsimg export' writes it to a file",
+  rm: "it is 'vsimg delete'",
+  save: "it is 'vsimg commit'",
+  snapshot: "'vsimg commit' makes one, 'vsimg log' lists them, 'vsimg checkout' goes back, 'vsimg delete' removes",
+  snapshots: "it is 'vsimg log'",
+  st: "'vsimg info' shows the head and whether there are changes",
+  switch: "it is 'vsimg checkout'",
+  tags: "it is 'vsimg tag'",
+  branches: "it is 'vsimg branch'",
+  verify: "it is 'vsimg check --data'",
+  versions: "it is 'vsimg log'",
+};
+
+/** What to say to someone who types a command of another program. */
+export function hintFor(word: string): string | undefined {
+  return Object.hasOwn(ELSEWHERE, word) ? ELSEWHERE[word] : undefined;
+}

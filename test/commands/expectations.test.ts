@@ -1,0 +1,153 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { noise, workspace } from '../support/workspace.ts';
+
+const { ok, run, path } = workspace();
+
+beforeAll(async () => {
+  const disk = Buffer.concat([noise(64 * 1024, 1), Buffer.alloc(960 * 1024)]);
+  writeFileSync(path('disk.raw'), disk);
+  await ok(['import', 'disk.raw', 'disk.vsi', '-m', 'first', '--tag', 'v1.0', '-q']);
+  noise(4096, 2).copy(disk, 8192);
+  writeFileSync(path('disk2.raw'), disk);
+  await ok(['import', 'disk2.raw', 'disk.vsi', '-m', 'second', '--tag', 'v1.1', '-q']);
+  await ok(['branch', 'disk.vsi', 'fixes', 'v1.0', '-q']);
+  writeFileSync(path('damaged.vsi'), readFileSync(path('disk.vsi')).subarray(0, 3000));
+});
+
+/** What is typed, the status, and what comes out: on stdout if the status is below 64, else on stderr. */
+type Row = readonly [line: string, status: number, output: RegExp];
+
+const LIKE_QEMU_IMG: readonly Row[] = [
+  ['create new.vsi 1G', 0, /^created new\.vsi: 1 GiB/],
+  ['create -f vsi new2.vsi 1G', 64, /too many arguments/],
+  ['create new.vsi 1G', 73, /exists already.*--force/],
+  ['create big.vsi 10GB', 64, /write 10G for powers of 1024/],
+  ['create big.vsi', 64, /missing required argument 'SIZE'/],
+  ['info disk.vsi', 0, /^image: +disk\.vsi\nfile format: +vsi/],
+  ['info --output=json disk.vsi', 0, /"virtual-size": 1048576/],
+  ['info --output json disk.vsi', 0, /"format": "vsi"/],
+  ['info -U disk.vsi', 64, /unknown option '-U'/],
+  ['info disk.raw', 65, /disk\.raw: is not a vsimg container/],
+  ['info missing.vsi', 66, /there is no file 'missing\.vsi'/],
+  ['info damaged.vsi', 65, /damaged\.vsi/],
+  ['check disk.vsi', 0, /^No errors were found on the image\./],
+  ['check --output=json disk.vsi', 0, /"check-errors": 0/],
+  ['check -r all disk.vsi', 64, /unknown option '-r'/],
+  ['check missing.vsi', 1, /there is no file/],
+  ['convert -O raw disk.vsi out.raw', 64, /'vsimg import'.*'vsimg export'/],
+  ['snapshot -l disk.vsi', 64, /'vsimg commit' makes one, 'vsimg log' lists them/],
+  ['snapshot -c name disk.vsi', 64, /'vsimg commit'/],
+  ['rebase -b base.vsi disk.vsi', 64, /needs no other file/],
+  ['dd if=disk.vsi of=x', 64, /'vsimg read'/],
+  ['export disk.vsi out.raw', 0, /^exported 1 MiB to out\.raw/],
+  ['export disk.vsi out.raw', 73, /'out\.raw' exists already/],
+  ['export -f disk.vsi@v1.0 out.raw', 0, /^exported 1 MiB/],
+  ['export -l v1.0 disk.vsi old.raw', 0, /^exported 1 MiB/],
+  ['import disk.raw disk.vsi -m again -p', 0, /^\[main \d /],
+  ['import missing.raw disk.vsi', 66, /missing\.raw/],
+  ['-f raw info disk.vsi', 64, /'-f' stands before the command/],
+  ['--help', 0, /^Usage: vsimg COMMAND/],
+  ['--version', 0, /^vsimg \d/],
+  ['-V', 0, /^vsimg \d/],
+  ['', 64, /no command given/],
+];
+
+const LIKE_GIT: readonly Row[] = [
+  ['init', 64, /it is 'vsimg create'/],
+  ['clone disk.vsi', 64, /copy it/],
+  ['add disk.vsi', 64, /no staging/],
+  ['comit disk.vsi -m x', 64, /unknown command 'comit'; did you mean commit\?/],
+  ['commit disk.vsi', 64, /give it with -m MESSAGE/],
+  ['commit disk.vsi -m nothing', 78, /nothing changed|--allow-empty/],
+  ['commit -m empty --allow-empty disk.vsi', 0, /^\[main \d+ [0-9a-f]{8}\] empty\n id [0-9a-f]{32}, parent \d+\n/],
+  ['commit -a -m x disk.vsi', 64, /unknown option '-a'/],
+  ['log disk.vsi', 0, /^version \d+ \(HEAD -> main\)\nId:/],
+  ['log --oneline disk.vsi', 0, /^\d+ [0-9a-f]{8} \(HEAD -> main\)/],
+  ['log --oneline --graph disk.vsi', 0, /^\* \d+ [0-9a-f]{8} \(HEAD -> main\)/],
+  ['log -n 1 --oneline disk.vsi', 0, /^[^\n]+\n$/],
+  ['log -n1 --oneline disk.vsi', 0, /^[^\n]+\n$/],
+  ['log --max-count=1 --oneline disk.vsi', 0, /^[^\n]+\n$/],
+  ['log --onelin disk.vsi', 64, /did you mean --oneline\?/],
+  ['log disk.vsi@v1.0 --oneline', 0, /^1 [0-9a-f]{8} \(tag: v1\.0, fixes\) first\n$/],
+  ['log disk.vsi@v1.2', 66, /did you mean 'v1\.[01]'\?/],
+  ['log disk.vsi@mian', 66, /did you mean 'main'\?/],
+  ['log disk.vsi@HEAD~99', 66, /goes beyond version 1/],
+  ['log disk.vsi@', 64, /the revision is empty/],
+  ['diff disk.vsi', 0, /^$/],
+  ['diff --stat disk.vsi', 0, /^no differences\n$/],
+  ['diff disk.vsi v1.0 v1.1', 0, /Offset +Length +Kind\n +8192 +4096 +data\n$/],
+  ['diff disk.vsi v1.0..v1.1 --stat', 0, /^1 range, 4 KiB: 4 KiB data/],
+  ['diff disk.vsi v1.0...v1.1', 64, /write A\.\.B/],
+  ['diff --exit-code -q disk.vsi v1.0 v1.1', 1, /^$/],
+  ['diff --quiet --exit-code disk.vsi', 0, /^$/],
+  ['tag disk.vsi', 0, /^v1\.0 +1 [^\n]+\nv1\.1 +2 /],
+  ['tag disk.vsi v1.0', 73, /exists already/],
+  ['tag disk.vsi bad..name', 64, /it holds \.\./],
+  ['tag disk.vsi 12', 64, /all digits would be a version number/],
+  ['tag disk.vsi -d v9', 66, /there is no tag 'v9'/],
+  ['tag disk.vsi -d v1.3', 66, /did you mean 'v1\.[01]'\?/],
+  ['branch disk.vsi', 0, /^ {2}fixes +1 [^\n]*\n\* main/],
+  ['branch disk.vsi -d main', 78, /'main' is checked out/],
+  ['checkout disk.vsi fixes', 0, /fixes/],
+  ['checkout -b work disk.vsi v1.1', 0, /work/],
+  ['checkout disk.vsi main', 0, /main/],
+  ['checkout disk.vsi nowhere', 66, /no version, tag or branch 'nowhere'/],
+  ['switch main', 64, /it is 'vsimg checkout'/],
+  ['reset --hard', 64, /--force' drops what is not committed/],
+  ['restore disk.vsi', 64, /'vsimg checkout'/],
+  ['rm disk.vsi', 64, /it is 'vsimg delete'/],
+  ['delete disk.vsi main', 78, /checked out/],
+  ['delete disk.vsi 7..9', 66, /there is no version in 7\.\.9/],
+  ['gc disk.vsi --dry-run', 0, /^(nothing to free: |would free )/],
+  ['gc disk.vsi --prune=now', 64, /unknown option/],
+  ['fsck', 64, /it is 'vsimg check'/],
+  ['merge fixes', 64, /can not be merged/],
+  ['ls disk.vsi', 64, /'vsimg log' lists versions/],
+  ['cat disk.vsi', 64, /'vsimg read'/],
+  ['help', 0, /^Usage: vsimg COMMAND/],
+  ['help log', 0, /^Usage: vsimg log/],
+  ['log --help', 0, /^Usage: vsimg log/],
+  ['log -h', 0, /^Usage: vsimg log/],
+  ['help revisions', 0, /HEAD~2/],
+  ['help revision', 64, /did you mean revisions\?/],
+  ['help -a', 0, /^ +log +list versions$/m],
+];
+
+describe('what people type', () => {
+  for (const [who, rows] of [
+    ['qemu-img', LIKE_QEMU_IMG],
+    ['git', LIKE_GIT],
+  ] as const) {
+    it.each(rows)(`as with ${who}: vsimg %s`, async (line, status, output) => {
+      const result = await run(line.split(' ').filter((word) => word !== ''));
+      const isError = result.status !== null && (result.status >= 64 || (result.status === 1 && result.stderr !== ''));
+      expect({ line, status: result.status }).toEqual({ line, status });
+      expect(isError ? result.stderr : result.stdout).toMatch(output);
+      if (isError && line !== '') expect(result.stderr).toMatch(/^vsimg: [^\n]+\n$/);
+      else if (!isError) expect(result.stderr.replaceAll(/[^\n\r]*\r|import[^\n]*\n/g, '')).toBe('');
+    });
+  }
+
+  it('takes an empty file, as mktemp makes it, for a new image', async () => {
+    writeFileSync(path('empty.vsi'), '', { mode: 0o600 });
+    await ok(['import', 'disk.raw', 'empty.vsi', '-q']);
+    expect(await ok(['log', 'empty.vsi', '--oneline'])).toMatch(/^1 /);
+    writeFileSync(path('full.vsi'), 'x');
+    expect((await run(['import', 'disk.raw', 'full.vsi'])).status).toBe(65);
+    expect(readFileSync(path('full.vsi'), 'utf8')).toBe('x');
+  });
+
+  it('names the file that is damaged, and the place once', async () => {
+    const bytes = readFileSync(path('disk.vsi'));
+    bytes[20_000] = (bytes[20_000] ?? 0) ^ 1;
+    writeFileSync(path('flipped.vsi'), bytes);
+    const { status, stderr } = await run(['export', 'flipped.vsi@v1.0', 'flipped.raw']);
+    expect(status).toBe(65);
+    expect(stderr).toMatch(
+      /^vsimg: flipped\.vsi: bytes \d+ to \d+ of the disk .* data at byte \d+ of the file has a wrong checksum; /,
+    );
+    const numbers = stderr.match(/\d{3,}/g) ?? [];
+    expect(new Set(numbers).size).toBe(numbers.length);
+  });
+});
