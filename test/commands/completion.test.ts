@@ -86,11 +86,11 @@ describe('what can follow', () => {
     ],
     [
       ['log', 'disk.vsi', '--output', ''],
-      ['text', 'json', ':nothing'],
+      ['text', 'json', 'json-lines', ':nothing'],
     ],
     [
-      ['log', 'disk.vsi', '--output=j'],
-      ['--output=json', ':nothing'],
+      ['log', 'disk.vsi', '--output=t'],
+      ['--output=text', ':nothing'],
     ],
     [
       ['diff', 'disk.vsi', '1..m'],
@@ -129,7 +129,7 @@ describe('what can follow', () => {
     ],
     [
       ['help', 'rev'],
-      ['revisions', ':nothing'],
+      ['rev-parse', 'revisions', ':nothing'],
     ],
     [
       ['completion', ''],
@@ -187,7 +187,7 @@ describe.skipIf(!has('bash'))('bash', () => {
     ],
     ['vsimg log disk.vsi@v', ['vsimg', 'log', 'disk.vsi', '@', 'v'], '@v', ['@v1', '@v1.1']],
     ['vsimg log a@b.vsi@m', ['vsimg', 'log', 'a', '@', 'b.vsi', '@', 'm'], '@m', ['@main']],
-    ['vsimg log --output=j', ['vsimg', 'log', '--output', '=', 'j'], 'j', ['json']],
+    ['vsimg log --output=t', ['vsimg', 'log', '--output', '=', 't'], 't', ['text']],
     [
       'vsimg create x 1G --compression zstd:',
       ['vsimg', 'create', 'x', '1G', '--compression', 'zstd', ':'],
@@ -215,7 +215,7 @@ describe.skipIf(!has('fish'))('fish', () => {
     ['vsimg comm', ['commit']],
     ['vsimg log disk.vsi@v', ['disk.vsi@v1', 'disk.vsi@v1.1']],
     ['vsimg log my\\ d/e.vsi@m', ['my d/e.vsi@main']],
-    ['vsimg log --output=j', ['--output=json']],
+    ['vsimg log --output=t', ['--output=text']],
     ['vsimg diff disk.vsi 1..f', ['1..fixes']],
     ['vsimg log disk', ['disk.vsi']],
     ['vsimg log damaged.vsi@', []],
@@ -247,7 +247,7 @@ describe.skipIf(!has('zsh'))('zsh', () => {
     ['vsimg comm', 'vsimg commit '],
     ['vsimg log disk.vsi@m', 'vsimg log disk.vsi@main '],
     ['vsimg log my\\ d/e.vsi@m', 'vsimg log my\\ d/e.vsi@main '],
-    ['vsimg log --output=j', 'vsimg log --output=json '],
+    ['vsimg log --output=t', 'vsimg log --output=text '],
     ['vsimg diff disk.vsi 1..f', 'vsimg diff disk.vsi 1..fixes '],
     ['vsimg log disk', 'vsimg log disk.vsi '],
     ['vsimg log damaged.vsi@m', 'vsimg log damaged.vsi@m'],

@@ -11,6 +11,7 @@ beforeAll(async () => {
   noise(4096, 2).copy(disk, 8192);
   writeFileSync(path('disk2.raw'), disk);
   await ok(['import', 'disk2.raw', 'disk.vsi', '-m', 'second', '--tag', 'v1.1', '-q']);
+  writeFileSync(path('vm.vsi'), readFileSync(path('disk.vsi')));
   await ok(['branch', 'disk.vsi', 'fixes', 'v1.0', '-q']);
   writeFileSync(path('damaged.vsi'), readFileSync(path('disk.vsi')).subarray(0, 3000));
 });
@@ -114,10 +115,54 @@ const LIKE_GIT: readonly Row[] = [
   ['help -a', 0, /^ +log +list versions$/m],
 ];
 
+/** What both would try with several versions of one disk; of an image of its own, one line after the other. */
+const OF_VERSIONS: readonly Row[] = [
+  ['compare disk.raw vm.vsi@v1.0', 0, /^the disks are the same$/m],
+  ['compare disk.raw disk2.raw', 1, /^the disks differ at byte 8192$/m],
+  ['compare vm.vsi missing', 66, /there is no file 'missing'/],
+  ['compare vm.vsi', 64, /missing required argument 'B'/],
+  ['map vm.vsi', 0, /^ *8192 +4096 +data +\S+ +2$/m],
+  ['map --output=json vm.vsi', 0, /"depth": ?0/],
+  ['measure disk.raw', 0, /^required size: /],
+  ['measure --output=json disk.raw', 0, /"fully-allocated": \d+/],
+  ['resize vm.vsi +1M', 0, /to 2 MiB/],
+  ['resize vm.vsi 1M', 78, /give --shrink/],
+  ['resize --shrink vm.vsi -1M', 0, /to 1 MiB/],
+  ['status vm.vsi', 0, /nothing changed since version 2/],
+  ['bench -c 10 -w vm.vsi', 0, /nothing was committed/],
+  ['status vm.vsi --exit-code', 1, /changed since version 2/],
+  ['checkout vm.vsi main', 78, /--force/],
+  ['checkout vm.vsi --force', 0, /^on branch main/],
+  ['show vm.vsi@v1.1', 0, /^version 2 \(HEAD -> main, tag: v1\.1\)/],
+  ['show vm.vsi v1.0 --stat', 0, /^version 1 /],
+  ['rev-parse vm.vsi HEAD~1', 0, /^1\n$/],
+  ['rev-parse --verify vm.vsi nope', 66, /'nope'/],
+  ['rev-parse --abbrev-ref vm.vsi HEAD', 0, /^main\n$/],
+  ['blame vm.vsi', 0, /^[0-9a-f]{8} 2 \S+ +8192 +4096 second$/m],
+  ['log vm.vsi --range 8k:4k --oneline', 0, /^2 .*\n1 /],
+  ['log vm.vsi --range 0:512 --oneline', 0, /^1 [^\n]*\n$/],
+  ['log vm.vsi --json=lines -n 1', 0, /^\{"version":2,[^\n]*\}\n$/],
+  ['du vm.vsi', 0, /^versions alone: /m],
+  ['du vm.vsi 1', 0, /gives back/],
+  ['forget vm.vsi', 64, /--keep-last 10/],
+  ['forget vm.vsi --keep-last 1 --dry-run', 0, /^remove 1 version/m],
+  ['tag --lock vm.vsi v1.0', 0, /locked\) first/],
+  ['delete vm.vsi 1', 78, /--unlock 1/],
+  ['forget vm.vsi --keep-last 1', 0, /locked/],
+  ['tag --unlock vm.vsi v1.0', 0, /^unlocked 1/],
+  ['amend vm.vsi -m better', 0, /better$/m],
+  ['squash vm.vsi 1..2', 0, /^nothing merged/],
+  ['batch vm.vsi -c lsof', 64, /unknown command 'lsof'.*the image is unchanged/],
+  ['completion bash', 0, /^# Completion/],
+  ['stash vm.vsi', 64, /'vsimg commit'/],
+  ['revert vm.vsi 2', 64, /'vsimg checkout'/],
+];
+
 describe('what people type', () => {
   for (const [who, rows] of [
     ['qemu-img', LIKE_QEMU_IMG],
     ['git', LIKE_GIT],
+    ['both', OF_VERSIONS],
   ] as const) {
     it.each(rows)(`as with ${who}: vsimg %s`, async (line, status, output) => {
       const result = await run(line.split(' ').filter((word) => word !== ''));

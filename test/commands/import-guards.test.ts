@@ -54,8 +54,8 @@ describe('import --if-changed', () => {
     const document = await json(['import', 'one.raw', 'a.vsi', '--if-changed', '--tag', 'v2']);
     expect(document).toMatchObject({ version: 1, changed: false, tags: ['v1', 'v2'] });
     expect((await json(['tag', 'a.vsi'])).tags).toEqual([
-      { name: 'v1', version: 1 },
-      { name: 'v2', version: 1 },
+      { name: 'v1', version: 1, locked: false },
+      { name: 'v2', version: 1, locked: false },
     ]);
     expect(await fails(73, ['import', 'one.raw', 'a.vsi', '--if-changed', '--tag', 'v2'])).toContain("tag 'v2'");
     await ok(['check', 'a.vsi', '--data', '-q']);

@@ -269,9 +269,9 @@ describe('the script contract', () => {
       expect(await step('2')).toBe('changed=yes\n');
       const { tags } = await place.json(['tag', 'disk.vsi']);
       expect(tags).toEqual([
-        { name: 'golden', version: 1 },
-        { name: 'run-1', version: 1 },
-        { name: 'run-2', version: 2 },
+        { name: 'golden', version: 1, locked: false },
+        { name: 'run-1', version: 1, locked: false },
+        { name: 'run-2', version: 2, locked: false },
       ]);
     });
 
