@@ -253,6 +253,15 @@ describe('the script contract', () => {
       return `set -euo pipefail\n${body.join('\n')}`;
     }
 
+    it('are those of the README', () => {
+      const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+      for (const name of ['github', 'gitlab']) {
+        const [first, ...body] = script(name).split('\n');
+        expect(first).toBe('set -euo pipefail');
+        expect(readme).toContain(body.join('\n').trimEnd());
+      }
+    });
+
     it('GitHub Actions', async () => {
       const place = workspace();
       writeFileSync(place.path('disk.raw'), noise(MIB, 1));

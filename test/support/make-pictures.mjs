@@ -75,8 +75,9 @@ function makeHistory() {
 }
 
 const SHOTS = {
-  info: ['info disk.vsi'],
+  info: ['info disk.vsi', 'status disk.vsi'],
   log: ['log disk.vsi --oneline --graph', 'diff disk.vsi v1.0 v1.1 --stat'],
+  space: ['map disk.vsi', 'du disk.vsi'],
 };
 
 try {
