@@ -267,7 +267,8 @@ function conclude(sums: Sums, all: Circumstances): Measurement {
     estimatedBytes,
     errorBytes,
     requiredBytes: estimatedBytes + errorBytes,
-    uncompressedBytes: Math.ceil(raw.bytes) + Math.ceil(raw.error),
+    // Places that are set aside and not used are part of the disk too.
+    uncompressedBytes: Math.min(Math.ceil(raw.bytes) + Math.ceil(raw.error), fullyAllocated(all)),
     fullyAllocatedBytes: Math.max(fullyAllocated(all), estimatedBytes + errorBytes),
     dataBytes: Math.round(dataBytes),
     sampleCount: isWhole ? 0 : sums.groupCount,

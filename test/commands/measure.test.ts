@@ -67,6 +67,15 @@ describe('vsimg measure', () => {
     expect(measured['fully-allocated']).toBeLessThan(actual * 1.01);
   });
 
+  it('never says that a disk takes more without compression than a full one', async () => {
+    writeFileSync(path('sparse.raw'), PROGRAM.subarray(0, 64 * KIB));
+    truncateSync(path('sparse.raw'), MIB);
+    const measured = await json(['measure', 'sparse.raw']);
+    expect(measured.uncompressed).toBeLessThanOrEqual(measured['fully-allocated']);
+    await ok(['import', 'sparse.raw', 'sparse.vsi', '--compression', 'none', '-q']);
+    expect(statSync(path('sparse.vsi')).size).toBeLessThanOrEqual(measured.uncompressed);
+  });
+
   it('takes samples of much data, and keeps within the error that it states', async () => {
     const { measured, actual } = await trial('big.raw');
     expect(measured).toMatchObject({ 'sample-count': 512, 'sampled-bytes': 128 * MIB, 'virtual-size': 1024 * MIB });
