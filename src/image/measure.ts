@@ -263,13 +263,13 @@ function conclude(sums: Sums, all: Circumstances): Measurement {
   };
   const asked = all.compression.codec === 'none' ? raw : packed;
   const [estimatedBytes, errorBytes] = [Math.ceil(asked.bytes), Math.ceil(asked.error)];
+  const uncompressedBytes = Math.ceil(raw.bytes) + Math.ceil(raw.error);
   return {
     estimatedBytes,
     errorBytes,
     requiredBytes: estimatedBytes + errorBytes,
-    // Places that are set aside and not used are part of the disk too.
-    uncompressedBytes: Math.min(Math.ceil(raw.bytes) + Math.ceil(raw.error), fullyAllocated(all)),
-    fullyAllocatedBytes: Math.max(fullyAllocated(all), estimatedBytes + errorBytes),
+    uncompressedBytes,
+    fullyAllocatedBytes: Math.max(fullyAllocated(all), estimatedBytes + errorBytes, uncompressedBytes),
     dataBytes: Math.round(dataBytes),
     sampleCount: isWhole ? 0 : sums.groupCount,
     sampledBytes,
