@@ -16,6 +16,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   head: "'vsimg status' shows the head",
   history: "it is 'vsimg log'",
   init: "it is 'vsimg create'",
+  lock: "'vsimg tag --lock' keeps a version from being removed",
   list: "'vsimg log' lists versions, 'vsimg tag' tags, 'vsimg branch' branches",
   ls: "'vsimg log' lists versions, 'vsimg tag' tags, 'vsimg branch' branches",
   merge:

@@ -40,6 +40,9 @@ export async function run(context: CommandContext): Promise<number> {
   const { args, output } = context;
   const message = args.value('message');
   const tags = args.values('tag');
+  if (message !== undefined && message.trim() === '') {
+    throw new VsimgError('usage', 'the message is empty', { hint: 'give one with -m MESSAGE' });
+  }
   if (message === undefined && tags.length === 0) {
     throw new VsimgError('usage', 'nothing to amend', { hint: 'give -m MESSAGE or --tag NAME' });
   }

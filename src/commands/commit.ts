@@ -34,7 +34,7 @@ export const definition: CommandDefinition = {
 export async function run(context: CommandContext): Promise<number> {
   const { args, io, output } = context;
   const message = args.value('message');
-  if (message === undefined) {
+  if (message === undefined || message.trim() === '') {
     throw new VsimgError('usage', 'a version needs a message', { hint: 'give it with -m MESSAGE' });
   }
   const tag = args.value('tag');

@@ -2,6 +2,7 @@ import { parseCalendarSpan } from '../cli/calendar-span.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
 import type { Invocation } from '../cli/invocation.ts';
+import type { JsonObject } from '../cli/json.ts';
 import { parseCount, plural } from '../cli/number.ts';
 import { formatSize } from '../cli/size.ts';
 import { displayWidth, fitWidth, pad, subject } from '../cli/table.ts';
@@ -108,14 +109,15 @@ interface Outcome {
 
 async function printJson({ output }: CommandContext, image: Image, outcome: Outcome): Promise<void> {
   const { path, dryRun, report, gc } = outcome;
-  const list = output.list();
-  await list.open({ filename: path, 'dry-run': dryRun, remove: report.removed.map(describeVersion) }, 'keep');
   const giveTurn = turnGiver();
+  const keep: JsonObject[] = [];
   for (const { number, reasons } of report.kept) {
-    if (output.closed) return;
-    await list.item({ ...describeVersion(image.version(number)), reasons });
+    keep.push({ ...describeVersion(image.version(number)), reasons });
     await giveTurn();
   }
+  const list = output.list();
+  await list.open({ filename: path, 'dry-run': dryRun, keep }, 'remove');
+  for (const version of report.removed) await list.item(describeVersion(version));
   await list.close({
     'deleted-tags': dryRun ? [] : report.removed.flatMap(({ tags }) => tags),
     'reclaimed-bytes': gc?.reclaimedBytes ?? null,

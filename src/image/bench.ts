@@ -7,8 +7,6 @@ import { Latencies } from './latency.ts';
 import { Random } from './random.ts';
 import { addReports, NOTHING_WRITTEN } from './write.ts';
 
-/** What is written is stamped so often, so that no block of any size comes twice. */
-const STAMP_BYTES = 512;
 /** For what is written; requests that are under way at the same time have a buffer each. */
 const MAX_BUFFER_BYTES = 1024 ** 3;
 
@@ -64,8 +62,8 @@ export async function benchmark(
   const work = async (worker: number): Promise<void> => {
     const data = operation === 'write' ? new WriteData(plan, worker) : undefined;
     for (let next = places.next(); next.done !== true; next = places.next()) {
-      const { number, offset } = next.value;
-      const bytes = data?.next(number);
+      const offset = next.value;
+      const bytes = data?.next();
       const start = monotonicMilliseconds();
       if (bytes !== undefined) {
         const report = await image.write(offset, bytes);
@@ -115,49 +113,39 @@ function checkPlan({ operation, requestBytes, depth, offset }: BenchPlan, sizeBy
   );
 }
 
-interface Place {
-  readonly number: number;
-  readonly offset: number;
-}
-
 /** What would reach behind the end of the disk goes on at its start. */
-function* placesOf({ count, requestBytes, offset, step, seed }: BenchPlan, sizeBytes: number): Generator<Place> {
+function* placesOf({ count, requestBytes, offset, step, seed }: BenchPlan, sizeBytes: number): Generator<number> {
   const random = new Random(seed);
   const slotCount = Math.floor((sizeBytes - offset) / requestBytes);
   let at = offset;
   for (let number = 0; number < count; number++) {
     if (step === 'random') {
-      yield { number, offset: offset + random.below(slotCount) * requestBytes };
+      yield offset + random.below(slotCount) * requestBytes;
       continue;
     }
-    yield { number, offset: at };
+    yield at;
     at = (at + step) % sizeBytes;
     if (at + requestBytes > sizeBytes) at = 0;
   }
 }
 
-/** The bytes of one request after the other. */
+/** The bytes of one request after the other: one byte all over, or noise of which no block is like another. */
 class WriteData {
+  readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
-  readonly #isStamped: boolean;
+  readonly #random: Random | undefined;
 
   constructor({ requestBytes, pattern, seed }: BenchPlan, worker: number) {
-    this.#bytes = new Uint8Array(requestBytes);
-    this.#isStamped = pattern === undefined;
-    if (pattern !== undefined) {
-      this.#bytes.fill(pattern);
-      return;
-    }
-    const random = new Random(seed + worker);
-    for (let at = 0; at < requestBytes; at++) this.#bytes[at] = random.next();
+    this.#words = new Uint32Array(Math.ceil(requestBytes / 4));
+    this.#bytes = new Uint8Array(this.#words.buffer, 0, requestBytes);
+    if (pattern === undefined) this.#random = new Random(seed + worker);
+    else this.#bytes.fill(pattern);
   }
 
-  next(number: number): Uint8Array {
-    if (!this.#isStamped) return this.#bytes;
-    const stamp = Buffer.alloc(8);
-    stamp.writeDoubleLE(number + 1);
-    for (let at = 0; at < this.#bytes.length; at += STAMP_BYTES)
-      this.#bytes.set(stamp.subarray(0, Math.min(stamp.length, this.#bytes.length - at)), at);
+  /** Valid until the next call. */
+  next(): Uint8Array {
+    const random = this.#random;
+    if (random !== undefined) for (let at = 0; at < this.#words.length; at++) this.#words[at] = random.next();
     return this.#bytes;
   }
 }

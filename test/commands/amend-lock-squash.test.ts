@@ -109,6 +109,13 @@ describe('vsimg amend, tag --lock, squash', () => {
     await ok(['tag', 'a.vsi', '-d', 'six', '-q']);
   });
 
+  it('commit and amend take no empty message', async () => {
+    for (const message of ['', ' \n']) {
+      expect(await fails(64, ['amend', 'a.vsi', '-m', message])).toContain('the message is empty');
+      expect(await fails(64, ['commit', 'a.vsi', '--allow-empty', '-m', message])).toContain('needs a message');
+    }
+  });
+
   it('unlock lets it go; locking twice changes nothing', async () => {
     const generation = async () => (await json(['info', 'a.vsi']))['format-specific'].data.generation;
     const before = await generation();

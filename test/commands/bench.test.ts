@@ -106,6 +106,12 @@ describe('vsimg bench', () => {
     await ok(['check', 'a.vsi', '--data']);
   });
 
+  it('writes noise of which no block is like another, so that it does not compress', async () => {
+    await json(['bench', 'a.vsi', '-w', '-c', '64']);
+    const { space } = (await json(['info', 'a.vsi']))['format-specific'].data;
+    expect(space['data-bytes']).toBeGreaterThan(MIB + 256 * KIB - 4 * KIB);
+  });
+
   it('leaves uncommitted changes alone', async () => {
     await ok(['write', 'a.vsi', '-q'], { stdin: 'precious' });
     expect(await fails(78, ['bench', 'a.vsi', '-w', '-c', '1'])).toContain('--force');

@@ -146,6 +146,8 @@ const OF_VERSIONS: readonly Row[] = [
   ['du vm.vsi 1', 0, /gives back/],
   ['forget vm.vsi', 64, /--keep-last 10/],
   ['forget vm.vsi --keep-last 1 --dry-run', 0, /^remove 1 version/m],
+  ['forget vm.vsi --keep-last 1 --dry-run --json=lines', 0, /^\{"version":1,[^\n]*\n$/],
+  ['lock vm.vsi v1.0', 64, /'vsimg tag --lock'/],
   ['tag --lock vm.vsi v1.0', 0, /locked\) first/],
   ['delete vm.vsi 1', 78, /--unlock 1/],
   ['forget vm.vsi --keep-last 1', 0, /locked/],
