@@ -47,3 +47,31 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 export function hintFor(word: string): string | undefined {
   return Object.hasOwn(ELSEWHERE, word) ? ELSEWHERE[word] : undefined;
 }
+
+/** The same for options, and for more arguments than a command takes, by the command and what was typed. */
+const WITH_COMMAND: Readonly<Record<string, string>> = {
+  'commit --amend': "it is 'vsimg amend'",
+  'commit -a': 'there is no staging: all that was written is committed',
+  'check -r': "it is '--repair'",
+  'branch -m': "make the new name with 'vsimg branch IMAGE NEW OLD', and delete the old one with -d",
+  'branch -v': "'vsimg branch IMAGE' shows versions and messages",
+  'branch -a': "'vsimg branch IMAGE' lists all",
+  'tag -l': "'vsimg tag IMAGE' lists all",
+  'tag -a': "'vsimg tag IMAGE NAME REV' makes a tag; the message is that of the version",
+  'log --all': 'without @REV all versions are listed',
+  'log -p': "'vsimg show' and 'vsimg diff' show what changed",
+  'log more': '-n N lists the newest N',
+  'forget --prune': "it is '--gc'",
+  'blame -L': 'a range is --offset and --length',
+  'gc --prune': "'vsimg forget' removes versions by rules",
+  'compare more': 'two versions are IMAGE@A IMAGE@B',
+  'squash more': 'write A..B',
+  'info -U': 'info never waits for a writer',
+  'create -f': 'the format is always vsi',
+};
+
+/** `what`: an option as it was typed, or 'more'. */
+export function hintWithin(command: string, what: string): string | undefined {
+  const key = `${command} ${what}`;
+  return Object.hasOwn(WITH_COMMAND, key) ? WITH_COMMAND[key] : undefined;
+}

@@ -8,6 +8,7 @@ import {
   isSignedArgument,
   type OptionDefinition,
 } from './definition.ts';
+import { hintWithin } from './hints.ts';
 import { Invocation, type OptionValue } from './invocation.ts';
 import { formOf } from './quick-parse.ts';
 
@@ -243,6 +244,9 @@ function usageError(error: CommanderError, name: string): VsimgError {
     .replace(/^option '(.*)' argument missing$/, "option '$1' needs a value")
     .replace(/^too many arguments\b.*Expected (\d+) .*got (\d+)\.$/, 'too many arguments: $2 instead of $1');
   const see = `see '${name} --help'`;
+  const typed = /^unknown option '(-[^'=]*)/.exec(message)?.[1] ?? (message.startsWith('too many') ? 'more' : '');
+  const known = hintWithin(name.replace(/^vsimg /, ''), typed);
+  if (known !== undefined) return new VsimgError('usage', message, { hint: known });
   // What commander says when nothing is left to parse is meant for its own code.
   if (error.code === 'commander.help') return new VsimgError('usage', 'no command given', { hint: see });
   return new VsimgError('usage', message, { hint: guess === '' ? see : `${guess} ${see}` });

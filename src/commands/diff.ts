@@ -61,6 +61,12 @@ export async function run(context: CommandContext): Promise<number> {
 
 /** The old and the new side; null is the working state. */
 export function parseSides(named: readonly string[]): Sides {
+  const other = named.find((name) => name.includes('@'));
+  if (other !== undefined) {
+    throw new VsimgError('usage', `'${other}' names an image, and diff compares two versions of one`, {
+      hint: "write 'vsimg diff IMAGE A B', or 'vsimg compare' for two images",
+    });
+  }
   const [first = 'HEAD', second, ...more] = named;
   const at = first.indexOf('..');
   if (more.length > 0 || (at !== -1 && second !== undefined) || second?.includes('..') === true) {
