@@ -1,3 +1,5 @@
+import { firstEndingBehind } from './ranges.ts';
+
 /** Owner of what has several owners. All others are numbers from 0 on. */
 export const SHARED = -1;
 
@@ -37,14 +39,11 @@ export class OwnedRanges {
   /** The parts of `[start, end)` that have an owner, ascending and apart. */
   *within(start: number, end: number): Generator<OwnedRange> {
     this.join();
-    let low = 0;
-    let high = this.count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.ends[middle] as number) <= start) low = middle + 1;
-      else high = middle;
-    }
-    for (let index = low; index < this.count && (this.starts[index] as number) < end; index++) {
+    for (
+      let index = firstEndingBehind(this.ends, this.count, start);
+      index < this.count && (this.starts[index] as number) < end;
+      index++
+    ) {
       yield {
         start: Math.max(start, this.starts[index] as number),
         end: Math.min(end, this.ends[index] as number),

@@ -70,14 +70,11 @@ export class RangeSet {
   /** The parts of `[start, end)` that are in the set. */
   *within(start: number, end: number): Generator<HostRange> {
     this.join();
-    let low = 0;
-    let high = this.count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.ends[middle] as number) <= start) low = middle + 1;
-      else high = middle;
-    }
-    for (let index = low; index < this.count && (this.starts[index] as number) < end; index++) {
+    for (
+      let index = firstEndingBehind(this.ends, this.count, start);
+      index < this.count && (this.starts[index] as number) < end;
+      index++
+    ) {
       yield { start: Math.max(start, this.starts[index] as number), end: Math.min(end, this.ends[index] as number) };
     }
   }
@@ -99,4 +96,16 @@ export class RangeSet {
       total += (this.ends[index] as number) - (this.starts[index] as number);
     return total;
   }
+}
+
+/** Index of the first of `count` ascending ends that lies behind `place`, or `count`. */
+export function firstEndingBehind(ends: Float64Array, count: number, place: number): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ends[middle] as number) <= place) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
