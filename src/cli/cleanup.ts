@@ -1,5 +1,9 @@
+import type { StopSignal } from './io.ts';
+
 /** What must be put away when the process is told to stop in the middle of its work. */
 export class Cleanup {
+  /** What a command does instead when it is told to stop, if it can end in order; a second time it is stopped like any other. */
+  onStop: ((signal: StopSignal) => void) | undefined;
   readonly #actions = new Set<() => void>();
 
   /** Registers an action, which must be quick and must not throw; returns the way to take it back. */

@@ -79,6 +79,12 @@ async function work(module: CommandModule, args: Invocation, io: Io): Promise<nu
   const cleanup = new Cleanup();
   const { removeUnfinishedFiles } = await import('../storage/new-file.ts');
   const forget = io.onStop((signal) => {
+    const { onStop } = cleanup;
+    cleanup.onStop = undefined;
+    if (onStop !== undefined) {
+      onStop(signal);
+      return;
+    }
     cleanup.run();
     removeUnfinishedFiles();
     progress.stop();

@@ -10,6 +10,7 @@ export const SHORT_LISTING = 100;
 export interface Opening {
   readonly path: string;
   readonly mode: OpenFileOptions['mode'];
+  readonly caches?: OpenFileOptions['caches'];
 }
 
 /** `VSIMG_LOCKING=off` is for file systems without byte-range locks. Errors: 'usage' for any other value. */
@@ -58,10 +59,11 @@ export async function withImage<T>(
   action: (image: Image) => Promise<T>,
 ): Promise<T> {
   if (isShared(context)) return action(context.image);
-  const { path, mode } = opening;
+  const { path, mode, caches } = opening;
   const isWriter = mode === 'write' || mode === 'repair';
   const writing = isWriter ? writingOf(context) : { locking: lockingOf(context) };
-  const image = await openImageFile(path, { mode, waitSeconds: context.waitSeconds, ...writing }).catch((error) => {
+  const options = { mode, waitSeconds: context.waitSeconds, ...writing, ...(caches === undefined ? {} : { caches }) };
+  const image = await openImageFile(path, options).catch((error) => {
     throw named(error, path);
   });
   const forget = context.cleanup.add(() => image.close());
@@ -73,6 +75,11 @@ export async function withImage<T>(
     forget();
     image.close();
   }
+}
+
+/** One more look at an image, for long; whoever asks closes it. Errors: as `openImageFile`. */
+export function openPinned(context: CommandContext, path: string): Promise<Image> {
+  return openImageFile(path, { mode: 'read-long', locking: lockingOf(context), caches: 'large' });
 }
 
 /** Damage is found by what knows places in a file, but not its name. */

@@ -38,7 +38,7 @@ export async function commitWorking(container: Container, options: CommitOptions
   let made = 0;
   await container.publish({
     makeVersion: (map) => {
-      made = addVersion(container, options, map);
+      made = addWorking(container, options, map);
     },
   });
   return made;
@@ -74,22 +74,35 @@ export function refuseTaken(container: Container, tag: string): void {
     });
 }
 
-function addVersion(container: Container, options: CommitOptions, map: TreeRoot): number {
+/** What a new version holds. */
+export interface NewVersion {
+  readonly parent: number | null;
+  readonly sizeBytes: number;
+  readonly map: ExtentMap;
+  /** Of `map`, as it was written. */
+  readonly root: TreeRoot;
+}
+
+/** The version is what was checked out, with what was changed: HEAD and its branch move to it. */
+function addWorking(container: Container, options: CommitOptions, root: TreeRoot): number {
+  const { head, map, workingSizeBytes: sizeBytes, refs } = container;
+  const number = addVersion(container, options, { parent: head.version, sizeBytes, map, root });
+  container.head = { branch: head.branch, version: number };
+  if (head.branch !== null) refs.set({ name: head.branch, kind: 'branch', version: number });
+  return number;
+}
+
+/** Enters a version, whose map and data are written; returns its number. */
+export function addVersion(
+  container: Container,
+  { timeSeconds, message, tag }: CommitOptions,
+  { parent, sizeBytes, map, root }: NewVersion,
+): number {
   const { versions, refs, log } = container;
-  const parent = container.head.version;
-  const record = {
-    parent,
-    sizeBytes: container.workingSizeBytes,
-    timeSeconds: options.timeSeconds,
-    message: options.message,
-    map,
-  };
-  const { number } = versions.add({ ...record, id: versionId(container, record) });
+  const record = { parent, sizeBytes, timeSeconds, message, map: root };
+  const { number } = versions.add({ ...record, id: versionId(container, record, map) });
   log.growUp();
-  const { branch } = container.head;
-  container.head = { branch, version: number };
-  if (branch !== null) refs.set({ name: branch, kind: 'branch', version: number });
-  if (options.tag !== undefined) refs.set({ name: options.tag, kind: 'tag', version: number });
+  if (tag !== undefined) refs.set({ name: tag, kind: 'tag', version: number });
   return number;
 }
 
@@ -100,6 +113,7 @@ function addVersion(container: Container, options: CommitOptions, map: TreeRoot)
 function versionId(
   container: Container,
   record: { parent: number | null; sizeBytes: number; timeSeconds: number; message: string },
+  map: ExtentMap,
 ): Uint8Array {
   const digest = new Digest();
   const { writer } = digest;
@@ -115,8 +129,8 @@ function versionId(
   writer.varint(message.length);
   writer.raw(message);
   const parentMap = new ExtentMap(container.pages, parent?.map ?? null);
-  for (const { start, end, b } of compareMaps(parentMap, container.map)) {
-    if (b) digestData(container, { start, end }, digest);
+  for (const { start, end, b } of compareMaps(parentMap, map)) {
+    if (b) digestData(container, map, { start, end, digest });
     else digest.range(0, start, end);
   }
   return digest.finish();
@@ -145,9 +159,13 @@ class Digest {
   }
 }
 
-function digestData(container: Container, range: { start: number; end: number }, digest: Digest): void {
+function digestData(
+  container: Container,
+  map: ExtentMap,
+  { start, end, digest }: { readonly start: number; readonly end: number; readonly digest: Digest },
+): void {
   const { writer } = digest;
-  for (const extent of container.map.extents(range.start, range.end)) {
+  for (const extent of map.extents(start, end)) {
     const isLost = extent.kind === EXTENT_KIND.lost;
     digest.range(isLost ? 2 : 1, extent.start, extent.start + extent.length);
     if (isLost) continue;

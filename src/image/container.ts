@@ -21,6 +21,7 @@ import { Refs } from '../versions/refs.ts';
 import { VersionTable } from '../versions/version-table.ts';
 import type { CreateOptions } from './api.ts';
 import { cleanYoung } from './clean.ts';
+import { InUse } from './in-use.ts';
 import { newHeader } from './new-header.ts';
 import { readBothSlots } from './slots.ts';
 
@@ -32,18 +33,28 @@ const TREE_TITLES: { readonly [name in TreeName]: string } = {
   log: 'log index',
 };
 
+const MIB = 1024 * 1024;
+const CACHES = {
+  small: { pageBytes: 8 * MIB, tables: { cachedTables: 128, cachedTableBytes: MIB } },
+  large: { pageBytes: 16 * MIB, tables: { cachedTables: 2048, cachedTableBytes: 8 * MIB } },
+} as const;
+
 export interface ContainerOptions {
   /** Generations below `limit` that other processes still read, ascending and apart. */
   readonly heldGenerations?: (limit: number) => readonly GenerationRange[];
   /** Skip waiting for the disk: for throw-away images only. */
   readonly sync?: 'on' | 'off';
+  /** How much of what was read is kept. */
+  readonly caches?: 'small' | 'large';
   /** 'accept' opens for a repair what writers refuse, and takes the older header if the newest makes no sense. */
   readonly damage?: 'accept';
 }
 
 export interface PublishOptions {
   /** Called when the map of the working state is written and before the version table is: may add a version that has this map. */
-  readonly makeVersion?: (map: TreeRoot) => void;
+  readonly makeVersion?: (working: TreeRoot, writeMap: (map: ExtentMap) => TreeRoot) => void;
+  /** 'later': young blocks may be needed by something that is not the working state. */
+  readonly cleaning?: 'now' | 'later';
 }
 
 /**
@@ -61,6 +72,7 @@ export class Container {
   readonly versions: VersionTable;
   readonly refs: Refs;
   readonly map: ExtentMap;
+  readonly inUse = new InUse();
   /** As published last; for a repair, as it is to be. */
   header: Header;
   /** What the slots hold. */
@@ -99,7 +111,8 @@ export class Container {
     this.nextGeneration = slots.generation + 1;
     this.staleSlot = slots.staleSlot;
     this.damagedSlot = slots.staleSlot === undefined ? null : slots.staleSlot === 'a' ? 'first' : 'second';
-    this.pages = new PageStore(storage);
+    const caches = CACHES[options.caches ?? 'small'];
+    this.pages = new PageStore(storage, { cacheBytes: caches.pageBytes });
     const open = (name: TreeName): RecordTree =>
       new PersistentTree(recordLayout(TREE_TITLES[name]), this.pages, header.trees[name]);
     this.trees = {
@@ -110,7 +123,7 @@ export class Container {
       log: open('log'),
     };
     this.space = new Space(this.pages, header.space);
-    this.tables = new SegmentTables(storage, this.trees.log, header.blockBytes);
+    this.tables = new SegmentTables(storage, this.trees.log, { blockBytes: header.blockBytes, ...caches.tables });
     this.reader = new LogReader(storage, this.tables, header.blockBytes);
     this.log = new LogWriter(
       {
@@ -243,13 +256,13 @@ export class Container {
    * next publication or when the container is closed; until then the state before may come back after a cut and
    * the loss of slot A, and nothing of it has been overwritten (see `Space`).
    */
-  async publish({ makeVersion }: PublishOptions = {}): Promise<void> {
+  async publish({ makeVersion, cleaning = 'now' }: PublishOptions = {}): Promise<void> {
     if (!this.begun || (this.isHeldBack && makeVersion === undefined)) return;
     await this.log.flush();
-    await cleanYoung(this);
+    if (cleaning === 'now') await cleanYoung(this);
     const map = this.writeMap();
     if (makeVersion !== undefined) {
-      makeVersion(map);
+      makeVersion(map, (other) => this.writeMapOf(other, () => {}));
       this.sharedGeneration = this.nextGeneration;
     }
     if (this.isHeldBack) this.startGeneration(this.nextGeneration + 1);
@@ -274,14 +287,15 @@ export class Container {
   }
 
   private writeMap(): TreeRoot {
-    return this.map.tree.flush({
-      generation: this.nextGeneration,
-      writePage: (bytes) => this.writePage(bytes, 'lasting'),
-      // Older pages may belong to versions; gc finds out.
-      releasePage: (ref, birth) => {
-        if (birth > this.sharedGeneration) this.releasePage(ref, birth);
-      },
+    // Older pages may belong to versions; gc finds out.
+    return this.writeMapOf(this.map, (ref, birth) => {
+      if (birth > this.sharedGeneration) this.releasePage(ref, birth);
     });
+  }
+
+  private writeMapOf(map: ExtentMap, releasePage: (ref: PageRef, birth: number) => void): TreeRoot {
+    const writePage = (bytes: Uint8Array): number => this.writePage(bytes, 'lasting');
+    return map.tree.flush({ generation: this.nextGeneration, writePage, releasePage });
   }
 
   private publishTrees(map: TreeRoot): void {

@@ -24,6 +24,8 @@ export interface OpenFileOptions {
   readonly locking?: 'on' | 'off';
   /** 'off': changes do not wait for the disk, so a power cut may damage the container. For throw-away work. Default 'on'. */
   readonly sync?: 'on' | 'off';
+  /** 'large' for whoever reads anywhere for long: some tens of MiB more. Default 'small'. */
+  readonly caches?: 'small' | 'large';
 }
 
 /** A waiting writer asks again after pauses that grow from the first to the longest. */
@@ -40,13 +42,14 @@ export async function openImageFile(path: string, options: OpenFileOptions): Pro
     const isReader = options.mode === 'read' || options.mode === 'read-long';
     const storage = FileStorage.open(path, { mode: isReader ? 'read' : 'write', locking });
     try {
-      if (options.mode === 'read') return new Image(Container.open(storage), lookSource(storage));
-      if (options.mode === 'read-long') return new Image(await openPinned(storage));
+      const { caches = 'small' } = options;
+      if (options.mode === 'read') return new Image(Container.open(storage, { caches }), lookSource(storage, caches));
+      if (options.mode === 'read-long') return new Image(await openPinned(storage, caches));
       await lockForWriting(storage, deadline);
       // While this process waited, the file may have been replaced: what is written to the old one is lost.
       if (storage.isCurrent()) {
         const damage = options.mode === 'repair' ? ({ damage: 'accept' } as const) : {};
-        return new Image(Container.open(storage, { ...writerOptions(storage, options.sync ?? 'on'), ...damage }));
+        return new Image(Container.open(storage, { ...writerOptions(storage, options.sync ?? 'on'), ...damage, caches }));
       }
       storage.close();
     } catch (error) {
@@ -179,9 +182,9 @@ function writerOptions(storage: LockableStorage, sync: 'on' | 'off'): ContainerO
 }
 
 /** Looks into `storage`, which is open for reading. */
-export function lookSource(storage: LockableStorage): LookSource {
+export function lookSource(storage: LockableStorage, caches: 'small' | 'large' = 'small'): LookSource {
   return {
-    open: () => Container.open(storage),
+    open: () => Container.open(storage, { caches }),
     pin: (container) => pin(storage, container),
     unpin: ({ generation }) => storage.unlock(READER_LOCKS_OFFSET + generation, 1),
   };
@@ -197,9 +200,9 @@ function pin(storage: LockableStorage, container: Container): boolean {
 }
 
 /** Opens for a long read. */
-async function openPinned(storage: LockableStorage): Promise<Container> {
+async function openPinned(storage: LockableStorage, caches: 'small' | 'large'): Promise<Container> {
   for (let attempt = 0; attempt < MAX_PIN_TRIES; attempt++) {
-    const container = Container.open(storage);
+    const container = Container.open(storage, { caches });
     if (pin(storage, container)) return container;
     await new Promise((resolve) => setTimeout(resolve, attempt === 0 ? 0 : 1));
   }

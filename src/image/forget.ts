@@ -38,7 +38,7 @@ function hasRule({ within, tags, last, hourly, daily, weekly, monthly, yearly }:
   return within !== undefined || (tags ?? []).length > 0 || counts.some((count) => (count ?? 0) > 0);
 }
 
-async function candidatesOf({ versions, refs, head }: Container): Promise<Candidate[]> {
+async function candidatesOf({ versions, refs, head, inUse }: Container): Promise<Candidate[]> {
   const tags = new Map<number, string[]>();
   const branches = new Map<number, string[]>();
   for (const { name, kind, version } of refs.all()) {
@@ -51,6 +51,7 @@ async function candidatesOf({ versions, refs, head }: Container): Promise<Candid
     const protections = (branches.get(number) ?? []).map((name) => `branch ${name}`);
     if (locked === true) protections.push('locked');
     if (number === head.version) protections.push('HEAD');
+    if (inUse.has(number)) protections.push('in use');
     found.push({ number, timeSeconds, tags: tags.get(number) ?? [], protections });
     await giveTurn();
   }

@@ -27,6 +27,8 @@ import type { Container } from './container.ts';
 import { describeHead, describeImage, describeVersion, describeVersionsBelow } from './describe.ts';
 import { diffViews } from './diff.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
+import type { Change } from './disk.ts';
+import { Disks } from './disks.ts';
 import { History } from './history.ts';
 import { type LookSource, Looks } from './looks.ts';
 import { Queue } from './queue.ts';
@@ -69,6 +71,8 @@ export class Image {
       return result();
     }),
   );
+  /** States of the disk for whoever reads and writes anywhere in them. */
+  readonly disks: Disks;
   private readonly looks: Looks;
   /** A change reads and changes step by step: two at a time would see each other's halves. */
   private readonly changes = new Queue();
@@ -79,6 +83,8 @@ export class Image {
   constructor(container: Container, source?: LookSource) {
     this.looks = new Looks(container, source);
     this.history = new History(this.looks);
+    const change: Change = (action) => this.changes.run(() => this.change(() => action(this.container)));
+    this.disks = new Disks(this.looks, change, () => this.publish());
   }
 
   private get container(): Container {

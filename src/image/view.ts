@@ -34,6 +34,21 @@ export function readBlocks(container: Container, map: ExtentMap, startBlock: num
   }
 }
 
+/** Fills `into` from guest byte `start` on, whatever blocks that touches. Errors: 'refused' beyond the end of the disk. */
+export function readBytes(container: Container, { map, sizeBytes }: View, start: number, into: Uint8Array): void {
+  const { blockBytes } = container;
+  const end = start + into.length;
+  checkRange(start, end, sizeBytes);
+  if (start % blockBytes === 0 && end % blockBytes === 0) {
+    readBlocks(container, map, start / blockBytes, into);
+    return;
+  }
+  const firstBlock = Math.floor(start / blockBytes);
+  const whole = new Uint8Array((Math.ceil(end / blockBytes) - firstBlock) * blockBytes);
+  readBlocks(container, map, firstBlock, whole);
+  into.set(whole.subarray(start - firstBlock * blockBytes, end - firstBlock * blockBytes));
+}
+
 function readRun(container: Container, run: Run, into: Uint8Array): void {
   if (run.kind === EXTENT_KIND.lost) {
     const guestOffset = run.start * container.blockBytes;

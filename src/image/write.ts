@@ -4,6 +4,7 @@ import { EXTENT_KIND } from '../format/extent-page.ts';
 import { blake3 } from '../log/hash.ts';
 import type { ChunkPart } from '../log/reader.ts';
 import type { Run } from '../map/extent-map.ts';
+import { turnGiver } from '../storage/turns.ts';
 import { isZeroRange } from '../storage/zero.ts';
 import type { WriteReport } from './api.ts';
 import type { Container } from './container.ts';
@@ -95,9 +96,28 @@ export function clearBlocks(container: Container, start: number, end: number): v
   container.map.clear(start, end);
 }
 
-async function writeBlocks(container: Container, start: number, bytes: Uint8Array): Promise<WriteReport> {
+/**
+ * Writes whole blocks that most likely changed: what is there is not read to compare it, which would cost more than it saves;
+ * blocks of zeros become holes.
+ */
+export async function writeDirty(container: Container, runs: Iterable<{ readonly startBlock: number; readonly bytes: Uint8Array }>): Promise<void> {
+  const { blockBytes } = container;
+  const giveTurn = turnGiver();
+  for (const { startBlock, bytes } of runs) {
+    const actions = new Uint8Array(bytes.length / blockBytes);
+    for (let block = 0; block < actions.length; block++) actions[block] = isZeroBlock(bytes, block, blockBytes) ? CLEAR : STORE;
+    await carryOut(container, startBlock, bytes, actions);
+    const turn = giveTurn();
+    if (turn !== undefined) await turn;
+  }
+}
+
+function writeBlocks(container: Container, start: number, bytes: Uint8Array): Promise<WriteReport> {
+  return carryOut(container, start, bytes, planBlocks(container, start, bytes));
+}
+
+async function carryOut(container: Container, start: number, bytes: Uint8Array, actions: Uint8Array): Promise<WriteReport> {
   const { blockBytes, map, log } = container;
-  const actions = planBlocks(container, start, bytes);
   const totals = [0, 0, 0, 0];
   for (let from = 0; from < actions.length; ) {
     const action = actions[from] as number;

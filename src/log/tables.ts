@@ -17,9 +17,12 @@ export interface Segment {
   readonly entry: SegmentEntry;
 }
 
-const CACHED_TABLES = 128;
-/** Encoded; in memory a table of many short runs takes some twenty times as much. */
-const CACHED_TABLE_BYTES = 1024 * 1024;
+export interface TableOptions {
+  readonly blockBytes: number;
+  readonly cachedTables: number;
+  /** Encoded; in memory a table of many short runs takes some twenty times as much. */
+  readonly cachedTableBytes: number;
+}
 
 interface CachedTable {
   readonly checksum: number;
@@ -31,14 +34,14 @@ interface CachedTable {
 export class SegmentTables {
   private readonly storage: Storage;
   private readonly index: RecordTree;
-  private readonly blockBytes: number;
+  private readonly options: TableOptions;
   private readonly cache = new Map<number, CachedTable>();
   private cachedBytes = 0;
 
-  constructor(storage: Storage, index: RecordTree, blockBytes: number) {
+  constructor(storage: Storage, index: RecordTree, options: TableOptions) {
     this.storage = storage;
     this.index = index;
-    this.blockBytes = blockBytes;
+    this.options = options;
   }
 
   /** The segment that holds `log`. Errors: 'corrupt' when the log has no such block. */
@@ -70,8 +73,9 @@ export class SegmentTables {
     this.forget(entry.place);
     this.cache.set(entry.place, { checksum: entry.checksum, lengthBytes: entry.lengthBytes, table });
     this.cachedBytes += entry.lengthBytes;
+    const { cachedTables, cachedTableBytes } = this.options;
     for (const place of this.cache.keys()) {
-      if (this.cache.size <= CACHED_TABLES && this.cachedBytes <= CACHED_TABLE_BYTES) break;
+      if (this.cache.size <= cachedTables && this.cachedBytes <= cachedTableBytes) break;
       if (place !== entry.place) this.forget(place);
     }
   }
@@ -88,7 +92,7 @@ export class SegmentTables {
     if (this.storage.read(bytes, entry.place) < bytes.length)
       throw corrupt(`${where}: lies beyond the end of the file`, entry.place);
     if (checksum(bytes) !== entry.checksum) throw corrupt(`${where}: has a wrong checksum`, entry.place);
-    const table = decodeChunkTable(bytes, this.blockBytes, where);
+    const table = decodeChunkTable(bytes, this.options.blockBytes, where);
     if (table.firstLog !== firstLog || table.blockCount !== entry.blockCount)
       throw corrupt(`${where}: belongs to another segment`, entry.place);
     return table;

@@ -1,0 +1,64 @@
+import { resolve } from 'node:path';
+import type { CommandContext } from '../cli/context.ts';
+import { parseCount } from '../cli/number.ts';
+import { VsimgError } from '../errors.ts';
+import type { Encryption } from '../nbd/negotiation.ts';
+import type { Address } from '../nbd/server.ts';
+import { encrypter } from '../nbd/tls.ts';
+import type { ConnectionOptions } from '../nbd/connection.ts';
+
+/** The port that is registered for NBD. */
+const DEFAULT_PORT = 10_809;
+const MAX_PORT = 65_535;
+/** What the system has room for in the address of a Unix socket, with the zero at its end. */
+const MAX_SOCKET_PATH_BYTES = 107;
+
+/** Undefined: a socket of the server's own, for the command that it runs. Errors: 'usage'. */
+export function addressOf({ args }: CommandContext, { hasCommand }: { readonly hasCommand: boolean }): Address | undefined {
+  const socket = args.value('socket');
+  const host = args.value('bind');
+  const port = args.value('port');
+  if (socket !== undefined && (host !== undefined || port !== undefined))
+    throw new VsimgError('usage', '--socket excludes --bind and --port', { hint: 'give one or the other' });
+  if (socket !== undefined) {
+    const path = resolve(socket);
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
+      throw new VsimgError('usage', `a socket can not have a name of more than ${MAX_SOCKET_PATH_BYTES} bytes: '${path}'`, {
+        hint: 'use a directory with a shorter name',
+      });
+    return { kind: 'unix', path };
+  }
+  if (host === undefined && port === undefined && hasCommand) return undefined;
+  const number = port === undefined ? DEFAULT_PORT : parseCount(port, '--port');
+  if (number > MAX_PORT) throw new VsimgError('usage', `there is no port ${number}`, { hint: `give one up to ${MAX_PORT}` });
+  return { kind: 'tcp', host: host ?? '127.0.0.1', port: number };
+}
+
+/** How clients are encrypted. Errors: 'usage', also for a server that everybody could reach without TLS. */
+export function tlsOf(
+  { args }: CommandContext,
+  address: Address | undefined,
+): Pick<ConnectionOptions, 'encryption' | 'encrypt'> {
+  const mode = args.value('tls') ?? (args.has('tls-certificates') ? 'on' : 'off');
+  const encryption = ({ off: 'none', on: 'offered', require: 'required' } as const satisfies Record<string, Encryption>)[mode];
+  if (encryption === undefined)
+    throw new VsimgError('usage', `--tls is '${mode}'`, { hint: "give 'off', 'on' or 'require'" });
+  const isRemote = address?.kind === 'tcp' && !isLoopback(address.host);
+  if (isRemote && encryption !== 'required' && !args.has('allow-remote'))
+    throw new VsimgError('usage', `everybody on the network could read the image at ${address.host}`, {
+      hint: "give --tls require and --tls-certificates, or --allow-remote if that is wanted",
+    });
+  const directory = args.value('tls-certificates');
+  if (encryption === 'none') {
+    if (directory !== undefined || args.has('tls-verify-peer'))
+      throw new VsimgError('usage', 'there are options for TLS, but --tls is off', { hint: "give --tls on or --tls require" });
+    return { encryption };
+  }
+  if (directory === undefined)
+    throw new VsimgError('usage', 'TLS needs certificates', { hint: 'give --tls-certificates DIR' });
+  return { encryption, encrypt: encrypter({ directory, verifyPeer: args.has('tls-verify-peer') }) };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,158 @@
+import type { CommandContext } from '../cli/context.ts';
+import { stampSeconds } from '../cli/time.ts';
+import { VsimgError } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import type { ConnectionOptions } from '../nbd/connection.ts';
+import { ImageExports, type ScratchEnd } from '../nbd/image-exports.ts';
+import { privateSocket, removeAbandonedSocket, removePrivateSocket } from '../nbd/own-socket.ts';
+import { type Address, NbdServer } from '../nbd/server.ts';
+import { exportUri } from '../nbd/uri.ts';
+import { openPinned } from './opening.ts';
+import { runCommand } from './served-command.ts';
+
+/** What 'serve' was asked for. */
+export interface ServingPlan extends Pick<ConnectionOptions, 'encryption' | 'encrypt'> {
+  readonly path: string;
+  readonly access: 'read' | 'write';
+  /** To be run meanwhile; none to serve until the end. */
+  readonly command: readonly string[];
+  /** Undefined for a socket that nobody else knows. */
+  readonly address: Address | undefined;
+  /** For versions made of scratch exports. */
+  readonly message: string | undefined;
+  readonly maxConnections: number;
+  readonly idleSeconds: number | undefined;
+  /** Names of exports; none for all. */
+  readonly only: readonly string[];
+}
+
+const HANDSHAKE_MS = 10_000;
+/** Errors of requests that are told; a client may cause any number of them. */
+const TOLD_ERRORS = 100;
+
+/** Serves until the command ends, nobody is there for long, or the process is told to stop. Resolves to the exit status. */
+export async function serve(context: CommandContext, image: Image, plan: ServingPlan): Promise<number> {
+  const exports = exportsOf(context, image, plan);
+  const end = new End();
+  const idle = new IdleTimer(plan.idleSeconds, () => end.come(0));
+  const server = new NbdServer({
+    exports,
+    encryption: plan.encryption,
+    ...(plan.encrypt === undefined ? {} : { encrypt: plan.encrypt }),
+    blockBytes: image.info().blockSizeBytes,
+    handshakeMs: HANDSHAKE_MS,
+    maxConnections: plan.maxConnections,
+    onError: errorTeller(context),
+    onChange: (count) => idle.set(count === 0),
+  });
+  const own = plan.address === undefined ? privateSocket() : undefined;
+  const forget = own === undefined ? undefined : context.cleanup.add(() => removePrivateSocket(own));
+  try {
+    const wanted = plan.address ?? (own as Address);
+    if (wanted.kind === 'unix') await removeAbandonedSocket(wanted);
+    const address = await server.listen(wanted);
+    idle.set(true);
+    context.cleanup.onStop = () => end.come(0);
+    await announce(context, plan, address);
+    if (plan.command.length > 0) runBeside(context, plan, address, end);
+    return await end.status;
+  } finally {
+    idle.set(false);
+    context.cleanup.onStop = undefined;
+    await server.close();
+    forget?.();
+    if (own !== undefined) removePrivateSocket(own);
+  }
+}
+
+/** Errors: 'not-found' for an export that is asked for and not there. */
+function exportsOf(context: CommandContext, image: Image, { path, access, message, only }: ServingPlan): ImageExports {
+  const keepScratch = async ({ base, commit }: ScratchEnd): Promise<void> => {
+    const number = await commit({ message: message ?? '', timeSeconds: stampSeconds(context.io.env, context.io.now()) });
+    await context.output.message(`version ${number} was made from version ${base}`);
+  };
+  const exports = new ImageExports({
+    image,
+    access,
+    openPinned: () => openPinned(context, path),
+    ...(only.length === 0 ? {} : { only: new Set(only) }),
+    ...(message === undefined ? {} : { keepScratch }),
+  });
+  const missing = only.find((name) => exports.find(name) === undefined);
+  if (missing !== undefined)
+    throw new VsimgError('not-found', `${path}: there is no export '${missing}'`, { path, hint: "'vsimg log' lists versions" });
+  return exports;
+}
+
+async function announce({ output, args }: CommandContext, plan: ServingPlan, address: Address): Promise<void> {
+  const uri = uriOf(plan, address);
+  if (plan.command.length > 0) return;
+  await output.lines([uri]);
+  const place = address.kind === 'unix' ? { socket: address.path } : { bind: address.host, port: address.port };
+  await output.document({ filename: plan.path, uri, ...place, 'read-only': args.has('read-only'), tls: plan.encryption !== 'none' });
+  await output.flush();
+}
+
+function uriOf({ only, encryption }: ServingPlan, address: Address): string {
+  const [first] = only;
+  return exportUri(address, only.length === 1 && first !== undefined ? first : '', { tls: encryption === 'required' });
+}
+
+function runBeside(context: CommandContext, plan: ServingPlan, address: Address, end: End): void {
+  const socket = address.kind === 'unix' ? { VSIMG_SOCKET: address.path } : {};
+  const command = runCommand(plan.command, { ...context.io.env, VSIMG_URI: uriOf(plan, address), ...socket });
+  command.status.then(
+    (status) => end.come(status),
+    (error: unknown) => end.fail(error),
+  );
+  // Whoever stops the server stops what it runs, which ends it.
+  context.cleanup.onStop = (signal) => command.stop(signal);
+}
+
+function errorTeller({ io }: CommandContext): (error: unknown) => void {
+  let told = 0;
+  const debug = (io.env.VSIMG_DEBUG ?? '0') !== '0';
+  return (error) => {
+    if (++told > TOLD_ERRORS) return;
+    const what = error instanceof VsimgError ? error.message : `a fault: ${error instanceof Error && debug ? error.stack : String(error)}`;
+    io.stderr.write(`vsimg: ${what}\n`);
+  };
+}
+
+/** When and how serving ends; whatever comes first counts. */
+class End {
+  readonly status: Promise<number>;
+  #resolve: (status: number) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
+
+  constructor() {
+    this.status = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  come(status: number): void {
+    this.#resolve(status);
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error);
+  }
+}
+
+class IdleTimer {
+  readonly #milliseconds: number | undefined;
+  readonly #onEnd: () => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(seconds: number | undefined, onEnd: () => void) {
+    this.#milliseconds = seconds === undefined ? undefined : seconds * 1000;
+    this.#onEnd = onEnd;
+  }
+
+  set(isIdle: boolean): void {
+    clearTimeout(this.#timer);
+    if (isIdle && this.#milliseconds !== undefined) this.#timer = setTimeout(this.#onEnd, this.#milliseconds);
+  }
+}

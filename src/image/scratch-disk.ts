@@ -1,0 +1,128 @@
+import type { ScratchFile } from '../storage/scratch-file.ts';
+import type { ByteRange, Piece } from '../storage/transfer.ts';
+import { BlockSet } from './block-set.ts';
+import type { Disk, DiskRun, DiskWriting } from './disk.ts';
+import { checkRange } from './view.ts';
+
+const ZERO_BYTES = 1024 * 1024;
+const PIECE_BYTES = 1024 * 1024;
+
+/** A version with what one user wrote over it, which is kept outside the container in blocks at their own place. */
+export class ScratchDisk implements Disk, DiskWriting {
+  readonly #base: Disk;
+  readonly #blockBytes: number;
+  readonly #file: ScratchFile;
+  readonly #written = new BlockSet();
+  #isChanged = false;
+
+  constructor(base: Disk, blockBytes: number, file: ScratchFile) {
+    this.#base = base;
+    this.#blockBytes = blockBytes;
+    this.#file = file;
+  }
+
+  get sizeBytes(): number {
+    return this.#base.sizeBytes;
+  }
+
+  get writing(): DiskWriting {
+    return this;
+  }
+
+  get isChanged(): boolean {
+    return this.#isChanged;
+  }
+
+  read(guestOffset: number, into: Uint8Array): void {
+    const end = guestOffset + into.length;
+    checkRange(guestOffset, end, this.sizeBytes);
+    for (const { start, end: stop, isMember } of this.#parts({ start: guestOffset, end })) {
+      const part = into.subarray(start - guestOffset, stop - guestOffset);
+      if (isMember) this.#file.read(part, start);
+      else this.#base.read(start, part);
+    }
+  }
+
+  *runs(range: ByteRange): Generator<DiskRun> {
+    for (const { start, end, isMember } of this.#parts(range))
+      if (isMember) yield { start, end, kind: 'data' };
+      else yield* this.#base.runs({ start, end });
+  }
+
+  *changesSince(rev: string, range: ByteRange): Generator<ByteRange> {
+    for (const { start, end, isMember } of this.#parts(range))
+      if (isMember) yield { start, end };
+      else yield* this.#base.changesSince(rev, { start, end });
+  }
+
+  async settle(): Promise<void> {}
+
+  write(guestOffset: number, bytes: Uint8Array): undefined {
+    const end = guestOffset + bytes.length;
+    checkRange(guestOffset, end, this.sizeBytes);
+    if (bytes.length === 0) return;
+    this.#fillEdges({ start: guestOffset, end });
+    this.#file.write(bytes, guestOffset);
+    this.#add({ start: guestOffset, end });
+  }
+
+  async zero(guestOffset: number, lengthBytes: number): Promise<void> {
+    const range = { start: guestOffset, end: guestOffset + lengthBytes };
+    checkRange(range.start, range.end, this.sizeBytes);
+    if (lengthBytes === 0) return;
+    this.#fillEdges(range);
+    const zeros = new Uint8Array(Math.min(ZERO_BYTES, lengthBytes));
+    // What was never written there reads as zeros already.
+    for (const { start, end, isMember } of this.#parts(range)) {
+      if (!isMember) continue;
+      for (let at = start; at < end; at += zeros.length) this.#file.write(zeros.subarray(0, Math.min(zeros.length, end - at)), at);
+    }
+    this.#add(range);
+  }
+
+  async flush(): Promise<void> {}
+
+  /** What was written, in blocks, cut at the end of the disk; data is valid until the next piece is asked for. */
+  *changes(): Generator<Piece & { readonly kind: 'data' }> {
+    const buffer = new Uint8Array(PIECE_BYTES);
+    for (const { start, end, isMember } of this.#parts({ start: 0, end: this.sizeBytes })) {
+      if (!isMember) continue;
+      for (let at = start; at < end; at += PIECE_BYTES) {
+        const bytes = buffer.subarray(0, Math.min(PIECE_BYTES, end - at));
+        this.#file.read(bytes, at);
+        yield { kind: 'data', start: at, bytes };
+      }
+    }
+  }
+
+  #add({ start, end }: ByteRange): void {
+    this.#written.add(Math.floor(start / this.#blockBytes), Math.ceil(end / this.#blockBytes));
+    this.#isChanged = true;
+  }
+
+  /** Blocks that are written in part get the rest of them from the version. */
+  #fillEdges({ start, end }: ByteRange): void {
+    const blockBytes = this.#blockBytes;
+    const edges = new Set<number>();
+    if (start % blockBytes !== 0) edges.add(Math.floor(start / blockBytes));
+    if (end % blockBytes !== 0 && end < this.sizeBytes) edges.add(Math.floor(end / blockBytes));
+    for (const block of edges) {
+      if (this.#written.has(block)) continue;
+      const from = block * blockBytes;
+      const whole = new Uint8Array(Math.min(blockBytes, this.sizeBytes - from));
+      this.#base.read(from, whole);
+      this.#file.write(whole, from);
+      this.#written.add(block, block + 1);
+    }
+  }
+
+  *#parts({ start, end }: ByteRange): Generator<ByteRange & { readonly isMember: boolean }> {
+    const blockBytes = this.#blockBytes;
+    for (const run of this.#written.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes)))
+      yield {
+        start: Math.max(start, run.start * blockBytes),
+        end: Math.min(end, run.end * blockBytes),
+        isMember: run.isMember,
+      };
+  }
+}

@@ -1,0 +1,193 @@
+import type { ByteRange } from '../storage/transfer.ts';
+import { workingView } from './commit.ts';
+import type { Container } from './container.ts';
+import { DirtyBlocks } from './dirty-blocks.ts';
+import type { Change, Disk, DiskRun, DiskWriting } from './disk.ts';
+import { changesBetween, diskRuns } from './disk-ranges.ts';
+import { checkRange, readBytes } from './view.ts';
+import { writeDirty, zeroBytes } from './write.ts';
+
+/** Blocks in memory at a time: twice this, while one half is on its way into the container. */
+const DIRTY_BYTES = 16 * 1024 * 1024;
+
+/**
+ * The working state with a cache that writes back, as a disk has one: a write is done when it is in memory, and lasting after
+ * `flush`. What is in memory goes to the container in order of the disk, which costs a part of what single writes would.
+ */
+export class WorkingDisk implements Disk, DiskWriting {
+  readonly #container: Container;
+  readonly #change: Change;
+  readonly #publish: () => Promise<void>;
+  #dirty: DirtyBlocks;
+  /** On its way into the container, and not all there yet. */
+  #draining: DirtyBlocks | undefined;
+  #spare: DirtyBlocks | undefined;
+  #drain: Promise<void> | undefined;
+  /** Flushes that began before this one ends are part of the next one. */
+  #flushing: Promise<void> | undefined;
+  #nextFlush: Promise<void> | undefined;
+  /** Why nothing reaches the container any more; what is in memory stays readable. */
+  #failure: unknown;
+
+  constructor(container: Container, change: Change, publish: () => Promise<void>) {
+    this.#container = container;
+    this.#change = change;
+    this.#publish = publish;
+    this.#dirty = this.#newBlocks();
+  }
+
+  get writing(): DiskWriting {
+    return this;
+  }
+
+  get sizeBytes(): number {
+    return this.#container.workingSizeBytes;
+  }
+
+  read(guestOffset: number, into: Uint8Array): void {
+    const { blockBytes } = this.#container;
+    if (into.length === blockBytes && guestOffset % blockBytes === 0) {
+      const dirty = this.#newest(guestOffset / blockBytes);
+      if (dirty !== undefined) {
+        into.set(dirty);
+        return;
+      }
+    }
+    readBytes(this.#container, workingView(this.#container), guestOffset, into);
+    if (this.#dirty.count === 0 && this.#draining === undefined) return;
+    const end = guestOffset + into.length;
+    for (let block = Math.floor(guestOffset / blockBytes); block * blockBytes < end; block++) {
+      const dirty = this.#newest(block);
+      if (dirty === undefined) continue;
+      const from = Math.max(guestOffset, block * blockBytes);
+      const to = Math.min(end, (block + 1) * blockBytes);
+      into.set(dirty.subarray(from - block * blockBytes, to - block * blockBytes), from - guestOffset);
+    }
+  }
+
+  runs(range: ByteRange): Iterable<DiskRun> {
+    return diskRuns(this.#container, workingView(this.#container), range);
+  }
+
+  changesSince(rev: string, range: ByteRange): Iterable<ByteRange> {
+    return changesBetween(this.#container, rev, workingView(this.#container), range);
+  }
+
+  write(guestOffset: number, bytes: Uint8Array): Promise<void> | undefined {
+    this.#refuseAfterFailure();
+    checkRange(guestOffset, guestOffset + bytes.length, this.sizeBytes);
+    const done = this.#put(guestOffset, bytes, 0);
+    return done === bytes.length ? undefined : this.#writeRest(guestOffset, bytes, done);
+  }
+
+  async zero(guestOffset: number, lengthBytes: number): Promise<void> {
+    checkRange(guestOffset, guestOffset + lengthBytes, this.sizeBytes);
+    await this.settle();
+    await this.#change(async (container) => {
+      await zeroBytes(container, guestOffset, lengthBytes);
+    });
+  }
+
+  /** Everything written so far is in the container when it ends, though not lasting. */
+  async settle(): Promise<void> {
+    this.#refuseAfterFailure();
+    while (this.#drain !== undefined) await this.#drain;
+    if (this.#dirty.count > 0) await this.#startDrain();
+  }
+
+  flush(): Promise<void> {
+    if (this.#flushing === undefined) return this.#startFlush();
+    this.#nextFlush ??= this.#flushing.catch(() => undefined).then(() => this.#startFlush());
+    return this.#nextFlush;
+  }
+
+  #refuseAfterFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #startFlush(): Promise<void> {
+    this.#nextFlush = undefined;
+    const flushing = this.settle()
+      .then(() => this.#publish())
+      .finally(() => {
+        if (this.#flushing === flushing) this.#flushing = undefined;
+      });
+    this.#flushing = flushing;
+    return flushing;
+  }
+
+  #newest(block: number): Uint8Array | undefined {
+    return this.#dirty.get(block) ?? this.#draining?.get(block);
+  }
+
+  /** Takes as much as there is room for; returns how much of `bytes` is done. */
+  #put(guestOffset: number, bytes: Uint8Array, from: number): number {
+    const { blockBytes } = this.#container;
+    let done = from;
+    while (done < bytes.length) {
+      const at = guestOffset + done;
+      const block = Math.floor(at / blockBytes);
+      const inBlock = at - block * blockBytes;
+      const count = Math.min(blockBytes - inBlock, bytes.length - done);
+      const known = this.#dirty.get(block);
+      if (known === undefined && this.#dirty.room === 0) return done;
+      if (count === blockBytes) {
+        this.#dirty.put(block).set(bytes.subarray(done, done + count));
+      } else {
+        const whole = known ?? this.#filled(block);
+        whole.set(bytes.subarray(done, done + count), inBlock);
+        if (known === undefined) this.#dirty.put(block).set(whole);
+      }
+      done += count;
+    }
+    return done;
+  }
+
+  /** What a block of the disk holds now; behind the end of the disk zeros. */
+  #filled(block: number): Uint8Array {
+    const { blockBytes } = this.#container;
+    const whole = new Uint8Array(blockBytes);
+    const lengthBytes = Math.min(blockBytes, this.sizeBytes - block * blockBytes);
+    this.read(block * blockBytes, whole.subarray(0, lengthBytes));
+    return whole;
+  }
+
+  async #writeRest(guestOffset: number, bytes: Uint8Array, from: number): Promise<void> {
+    for (let done = from; done < bytes.length; ) {
+      if (this.#drain === undefined) void this.#startDrain().catch(() => undefined);
+      else await this.#drain.catch(() => undefined);
+      this.#refuseAfterFailure();
+      done = this.#put(guestOffset, bytes, done);
+    }
+  }
+
+  #newBlocks(): DirtyBlocks {
+    const { blockBytes } = this.#container;
+    return new DirtyBlocks(blockBytes, DIRTY_BYTES / blockBytes);
+  }
+
+  /** What is dirty now goes to the container; what is written meanwhile is gathered anew. */
+  #startDrain(): Promise<void> {
+    const blocks = this.#dirty;
+    this.#draining = blocks;
+    this.#dirty = this.#spare ?? this.#newBlocks();
+    this.#spare = undefined;
+    const drain = this.#change((container) => writeDirty(container, blocks.runs()))
+      .then(
+        () => {
+          blocks.reset();
+          this.#spare = blocks;
+          this.#draining = undefined;
+        },
+        (error: unknown) => {
+          this.#failure = error;
+          throw error;
+        },
+      )
+      .finally(() => {
+        this.#drain = undefined;
+      });
+    this.#drain = drain;
+    return drain;
+  }
+}

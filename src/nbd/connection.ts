@@ -1,0 +1,175 @@
+import type { Duplex } from 'node:stream';
+import type { Exports, Opened } from './exports.ts';
+import { Input } from './input.ts';
+import { type Agreement, type Encryption, Negotiation } from './negotiation.ts';
+import { encodeGreeting } from './option.ts';
+import { Transmission, type Wire } from './transmission.ts';
+
+export interface ConnectionOptions {
+  readonly exports: Exports;
+  readonly encryption: Encryption;
+  /** Required where encryption is not 'none'. */
+  readonly encrypt?: (socket: Duplex) => Duplex;
+  readonly blockBytes: number;
+  /** Until requests begin. */
+  readonly handshakeMs: number;
+  /** For what goes wrong with a request, or with the client. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** Of what came and was not used yet: more is not taken from the client. */
+const MAX_INPUT_BYTES = 1024 * 1024;
+/** Of answers that the client did not take yet: then no more requests are answered. */
+const MAX_OUTPUT_BYTES = 2 * 1024 * 1024;
+/** For the client to take the last answers. */
+const LAST_WORDS_MS = 5000;
+/** Answers that are put together for one call of the system. */
+const BATCH_BYTES = 256 * 1024;
+
+/** One client, from its first byte to its last. */
+export class Connection implements Wire {
+  readonly input = new Input();
+  readonly #options: ConnectionOptions;
+  #socket: Duplex;
+  #isEnded = false;
+  readonly #sleepers = new Set<() => void>();
+  #isFlushPlanned = false;
+  #batch: Uint8Array[] = [];
+  #batchBytes = 0;
+
+  constructor(socket: Duplex, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#listen(socket);
+  }
+
+  /** Ends when the client is gone and what it opened is closed. Never fails. */
+  async run(): Promise<void> {
+    let opened: Opened | undefined;
+    try {
+      const agreement = await this.#negotiate();
+      if (agreement === undefined) return;
+      opened = agreement.opened;
+      const { blockBytes, onError } = this.#options;
+      await new Transmission(this, { agreement, blockBytes, onError }).run();
+    } catch (error) {
+      this.#options.onError(error);
+    } finally {
+      await opened?.close().catch(this.#options.onError);
+      this.#close();
+    }
+  }
+
+  /** Ends the connection; requests that are under way are answered to nobody. */
+  destroy(): void {
+    this.#end();
+    this.#socket.destroy();
+  }
+
+  async #negotiate(): Promise<Agreement | undefined> {
+    const { exports, encryption, encrypt, handshakeMs } = this.#options;
+    const timer = setTimeout(() => this.destroy(), handshakeMs);
+    try {
+      const negotiation = new Negotiation(exports, encryption);
+      this.send(encodeGreeting());
+      do {
+        for await (const step of negotiation.steps(this.input)) {
+          if (step.kind === 'serve') return step.agreement;
+          if (step.kind === 'close') return undefined;
+          if (step.kind === 'send') await this.send(step.bytes);
+          else if (encrypt !== undefined) this.#encrypt(encrypt);
+        }
+      } while (await this.more());
+      return undefined;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #encrypt(encrypt: (socket: Duplex) => Duplex): void {
+    this.#flush();
+    const plain = this.#socket;
+    plain.removeAllListeners('data');
+    plain.removeAllListeners('end');
+    this.#socket = encrypt(plain);
+    this.#listen(this.#socket);
+  }
+
+  #listen(socket: Duplex): void {
+    socket.on('data', (bytes: Buffer) => {
+      this.input.push(bytes);
+      if (this.input.lengthBytes > MAX_INPUT_BYTES) socket.pause();
+      this.#wakeUp();
+    });
+    socket.on('end', () => this.#end());
+    socket.on('close', () => this.#end());
+    socket.on('drain', () => this.#wakeUp());
+    // A client that goes away in the middle is nothing to tell of.
+    socket.on('error', () => this.#end());
+  }
+
+  #end(): void {
+    this.#isEnded = true;
+    this.#wakeUp();
+  }
+
+  #wakeUp(): void {
+    const sleepers = [...this.#sleepers];
+    this.#sleepers.clear();
+    for (const wake of sleepers) wake();
+  }
+
+  /** Until something happens on the socket. */
+  #sleep(): Promise<void> {
+    return new Promise((resolve) => this.#sleepers.add(resolve));
+  }
+
+  async more(): Promise<boolean> {
+    this.#flush();
+    if (this.#isEnded) return false;
+    const before = this.input.lengthBytes;
+    if (this.#socket.isPaused()) this.#socket.resume();
+    while (!this.#isEnded && this.input.lengthBytes === before) await this.#sleep();
+    return this.input.lengthBytes !== before;
+  }
+
+  send(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.#isEnded) return undefined;
+    this.#batch.push(bytes);
+    this.#batchBytes += bytes.length;
+    if (this.#batchBytes >= BATCH_BYTES) {
+      this.#flush();
+      if (this.#socket.writableLength > MAX_OUTPUT_BYTES) return this.#drained();
+    } else if (!this.#isFlushPlanned) {
+      this.#isFlushPlanned = true;
+      setImmediate(() => {
+        this.#isFlushPlanned = false;
+        this.#flush();
+      });
+    }
+    return undefined;
+  }
+
+  async #drained(): Promise<void> {
+    while (!this.#isEnded && this.#socket.writableLength > MAX_OUTPUT_BYTES) await this.#sleep();
+  }
+
+  #flush(): void {
+    const batch = this.#batch;
+    if (batch.length === 0 || this.#socket.destroyed) return;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    if (batch.length > 1) this.#socket.cork();
+    for (const bytes of batch) this.#socket.write(bytes);
+    if (batch.length > 1) this.#socket.uncork();
+  }
+
+  /** What was answered still goes out; a client that does not take it is not waited for. */
+  #close(): void {
+    this.#flush();
+    const socket = this.#socket;
+    const timer = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
+    socket.on('close', () => clearTimeout(timer));
+    socket.end(() => socket.destroy());
+  }
+}

@@ -1,0 +1,184 @@
+import { VsimgError } from '../errors.ts';
+import type { VersionInfo } from '../image/api.ts';
+import type { Image } from '../image/image.ts';
+import { CHANGED_SINCE, DIRTY_BITMAP, revisionIn } from './block-status.ts';
+import type { Contexts, Export, Exports, Opened } from './exports.ts';
+import { MAX_PAYLOAD_BYTES, TRANSMISSION_FLAG } from './protocol.ts';
+
+/** What follows the name of a version for a private disk that begins as it. */
+export const SCRATCH_SUFFIX = '+scratch';
+
+export interface ImageExportsOptions {
+  readonly image: Image;
+  readonly access: 'read' | 'write';
+  /** Names that may be used; undefined for all. */
+  readonly only?: ReadonlySet<string>;
+  /** Opens the image once more, for somebody who looks at the working state for long. */
+  readonly openPinned: () => Promise<Image>;
+  /** Called with what a scratch disk holds when its user is gone. */
+  readonly keepScratch?: (scratch: ScratchEnd) => Promise<void>;
+}
+
+export interface ScratchEnd {
+  /** The version that it began as. */
+  readonly base: number;
+  readonly commit: (options: { readonly message: string; readonly timeSeconds: number }) => Promise<number>;
+}
+
+/** Versions in a list of exports, newest first: each of them can be asked for all the same. */
+const LISTED_VERSIONS = 1000;
+
+const { hasFlags, readOnly, sendFlush, sendFua, sendTrim, sendWriteZeroes, sendDf, canMultiConn, sendCache, sendFastZero } =
+  TRANSMISSION_FLAG;
+const READ_FLAGS = hasFlags | sendFlush | sendDf | sendCache;
+const WRITE_FLAGS = READ_FLAGS | sendFua | sendTrim | sendWriteZeroes | sendFastZero;
+
+/** The working state under the empty name, and every version under each of its names. */
+export class ImageExports implements Exports {
+  readonly #options: ImageExportsOptions;
+  readonly #blockBytes: number;
+  /** One client writes at a time; the others may look. */
+  #hasWriter = false;
+
+  constructor(options: ImageExportsOptions) {
+    this.#options = options;
+    this.#blockBytes = options.image.info().blockSizeBytes;
+  }
+
+  /** True while a client has the working state open for writing. */
+  get hasWriter(): boolean {
+    return this.#hasWriter;
+  }
+
+  *list(): Generator<{ readonly name: string; readonly description: string }> {
+    const { image, only } = this.#options;
+    if (only !== undefined) {
+      for (const name of only) yield { name, description: this.find(name)?.description ?? 'not there any more' };
+      return;
+    }
+    yield { name: '', description: 'the working state' };
+    for (const { name, kind, version } of image.refs()) yield { name, description: describe(image.version(version), { name, kind }) };
+    let count = 0;
+    for (const version of image.versions()) {
+      if (++count > LISTED_VERSIONS) return;
+      yield { name: String(version.number), description: describe(version) };
+    }
+  }
+
+  find(name: string): Export | undefined {
+    const { image, only } = this.#options;
+    if (only !== undefined && !only.has(name)) return undefined;
+    if (name === '') return this.#working();
+    const isRef = image.refs(name).some((ref) => ref.name === name);
+    const rev = !isRef && name.endsWith(SCRATCH_SUFFIX) ? name.slice(0, -SCRATCH_SUFFIX.length) : undefined;
+    const version = versionOf(image, rev ?? name);
+    if (version === undefined) return undefined;
+    if (rev !== undefined) return this.#scratch(name, version);
+    return this.#version(name, version);
+  }
+
+  #working(): Export {
+    const { image, access, openPinned } = this.#options;
+    const sizeBytes = image.sizeOf(null);
+    const isWritable = access === 'write' && !this.#hasWriter;
+    const flags = isWritable ? WRITE_FLAGS : READ_FLAGS | readOnly;
+    const open = async (): Promise<Opened> => {
+      if (access === 'read') {
+        const pinned = await openPinned();
+        return { disk: pinned.disks.state(), flags, close: async () => pinned.close() };
+      }
+      const disk = image.disks.working();
+      // Somebody else may have come first since it was looked for.
+      if (!isWritable || this.#hasWriter) return { disk, flags: READ_FLAGS | readOnly, close: async () => {} };
+      this.#hasWriter = true;
+      const close = async (): Promise<void> => {
+        try {
+          await disk.flush();
+        } finally {
+          this.#hasWriter = false;
+        }
+      };
+      return { disk, flags, close };
+    };
+    return this.#export({ name: '', description: 'the working state', sizeBytes, flags, open });
+  }
+
+  #version(name: string, version: VersionInfo): Export {
+    const { image } = this.#options;
+    // A client that opens a branch twice may get two versions.
+    const flags = READ_FLAGS | readOnly | (isFixed(image, name) ? canMultiConn : 0);
+    const { sizeBytes } = version;
+    const open = async (): Promise<Opened> => ({ ...image.disks.version(String(version.number)), flags });
+    return this.#export({ name, description: describe(version), sizeBytes, flags, open });
+  }
+
+  #scratch(name: string, version: VersionInfo): Export {
+    const { image, keepScratch } = this.#options;
+    const { sizeBytes, number } = version;
+    const open = async (): Promise<Opened> => {
+      const scratch = image.disks.scratch(String(number));
+      const { disk } = scratch;
+      const close = async (): Promise<void> => {
+        try {
+          if (disk.isChanged) await keepScratch?.({ base: number, commit: (options) => image.disks.commit(scratch, options) });
+        } finally {
+          await scratch.close();
+        }
+      };
+      return { disk, flags: WRITE_FLAGS, close };
+    };
+    const description = `a private copy of version ${number}`;
+    return this.#export({ name, description, sizeBytes, flags: WRITE_FLAGS, open });
+  }
+
+  #export(facts: Pick<Export, 'name' | 'description' | 'sizeBytes' | 'flags' | 'open'>): Export {
+    const blockSizes = { minimum: 1, preferred: this.#blockBytes, maximum: MAX_PAYLOAD_BYTES };
+    return { ...facts, blockSizes, contexts: new ImageContexts(this.#options.image) };
+  }
+}
+
+/** What was changed since any version that there is. */
+class ImageContexts implements Contexts {
+  readonly #image: Image;
+
+  constructor(image: Image) {
+    this.#image = image;
+  }
+
+  *list(): Generator<string> {
+    const names = this.#image.refs().map(({ name }) => name);
+    let count = 0;
+    for (const { number } of this.#image.versions()) {
+      if (++count > LISTED_VERSIONS) break;
+      names.push(String(number));
+    }
+    for (const prefix of [CHANGED_SINCE, DIRTY_BITMAP]) for (const name of names) yield `${prefix}${name}`;
+  }
+
+  has(name: string): boolean {
+    const rev = revisionIn(name);
+    return rev !== undefined && versionOf(this.#image, rev) !== undefined;
+  }
+}
+
+function versionOf(image: Image, rev: string): VersionInfo | undefined {
+  try {
+    return rev === '' ? undefined : image.version(rev);
+  } catch (error) {
+    if (error instanceof VsimgError && (error.code === 'not-found' || error.code === 'usage')) return undefined;
+    throw error;
+  }
+}
+
+/** False for what may name another version a moment later. */
+function isFixed(image: Image, name: string): boolean {
+  const ref = image.refs(name).find((each) => each.name === name);
+  return ref === undefined ? /^[0-9a-f]+$/.test(name) : ref.kind === 'tag';
+}
+
+function describe({ number, message }: VersionInfo, ref?: { readonly name: string; readonly kind: string }): string {
+  const [firstLine = ''] = message.split('\n');
+  const what = ref === undefined ? `version ${number}` : `${ref.kind}, version ${number}`;
+  return firstLine === '' ? what : `${what}: ${firstLine}`;
+}
+

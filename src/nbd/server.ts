@@ -1,0 +1,78 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { VsimgError } from '../errors.ts';
+import { systemError } from '../storage/system-error.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
+
+/** Where clients come in. */
+export type Address =
+  | { readonly kind: 'unix'; readonly path: string }
+  /** Port 0 stands for any that is free. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+export interface ServerOptions extends Omit<ConnectionOptions, 'encrypt'> {
+  readonly encrypt?: (socket: Duplex) => Duplex;
+  /** Clients at a time; more are turned away. */
+  readonly maxConnections: number;
+  /** Called when a client came or went. */
+  readonly onChange?: (clientCount: number) => void;
+}
+
+/** Listens, and keeps the list of those who are there. */
+export class NbdServer {
+  readonly #options: ServerOptions;
+  readonly #server: Server;
+  readonly #connections = new Map<Connection, Promise<void>>();
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#server = createServer({ noDelay: true, highWaterMark: 1024 * 1024 }, (socket) => this.#accept(socket));
+    this.#server.maxConnections = options.maxConnections;
+  }
+
+  get clientCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Resolves to where it listens really. Errors: 'exists' for an address in use, 'permission', 'not-found', 'io'. */
+  listen(address: Address): Promise<Address> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (cause) => reject(listenError(address, cause)));
+      this.#server.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }, () => {
+        const bound = this.#server.address();
+        const port = typeof bound === 'object' ? (bound?.port ?? 0) : 0;
+        resolve(address.kind === 'unix' ? address : { ...address, port });
+      });
+    });
+  }
+
+  /** No more clients; those who are there are cut off. Resolves when all that they had open is closed. */
+  async close(): Promise<void> {
+    this.#server.close();
+    for (const connection of this.#connections.keys()) connection.destroy();
+    await Promise.all(this.#connections.values());
+  }
+
+  #accept(socket: Socket): void {
+    const connection = new Connection(socket, this.#options);
+    const going = connection.run().finally(() => {
+      this.#connections.delete(connection);
+      this.#options.onChange?.(this.#connections.size);
+    });
+    this.#connections.set(connection, going);
+    this.#options.onChange?.(this.#connections.size);
+  }
+}
+
+function listenError(address: Address, cause: unknown): VsimgError {
+  const where = address.kind === 'unix' ? `'${address.path}'` : `${address.host} port ${address.port}`;
+  const path = address.kind === 'unix' ? { path: address.path } : {};
+  if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE')
+    return new VsimgError('exists', `cannot listen at ${where}: it is in use`, {
+      ...path,
+      hint: address.kind === 'unix' ? 'remove the file if no server uses it, or name another one' : 'give another --port',
+      cause,
+    });
+  const error = systemError(`cannot listen at ${where}`, cause, path);
+  return error instanceof VsimgError ? error : new VsimgError('io', `cannot listen at ${where}`, { cause });
+}

@@ -1,0 +1,334 @@
+import { type ErrorCode, VsimgError } from '../errors.ts';
+import type { Disk, DiskRun, DiskWriting } from '../image/disk.ts';
+import type { ByteRange } from '../storage/transfer.ts';
+import { isZeroRange } from '../storage/zero.ts';
+import { statusRuns } from './block-status.ts';
+import type { Input } from './input.ts';
+import type { Agreement } from './negotiation.ts';
+import { COMMAND, COMMAND_FLAG, MAX_PAYLOAD_BYTES, NBD_ERROR, type NbdError, TRANSMISSION_FLAG } from './protocol.ts';
+import {
+  type ChunkPosition,
+  dataChunk,
+  dataChunkHead,
+  doneChunk,
+  errorChunk,
+  holeChunk,
+  simpleReply,
+  statusChunk,
+} from './reply.ts';
+import { decodeRequest, REQUEST_BYTES, type Request } from './request.ts';
+
+/** The way to one client. */
+export interface Wire {
+  readonly input: Input;
+  /** Resolves when more bytes came; to false at their end. */
+  more(): Promise<boolean>;
+  /** In the order of the calls; a promise when the client should take some of it first. */
+  send(bytes: Uint8Array): Promise<void> | undefined;
+}
+
+/** Data of a read or a write that is in memory at a time. */
+const PIECE_BYTES = 1024 * 1024;
+/** Answers to one question about block status: whoever wants more asks again from where they end. */
+const MAX_STATUS_RUNS = 4096;
+/** Requests that wait for something, such as the disk; more than that wait to be read. */
+const MAX_WAITING = 64;
+
+const { fua, noHole, dontFragment, requestOne, fastZero } = COMMAND_FLAG;
+/** Flags that each command may have. */
+const KNOWN_FLAGS: ReadonlyMap<number, number> = new Map([
+  [COMMAND.read, fua | dontFragment],
+  [COMMAND.write, fua],
+  [COMMAND.flush, fua],
+  [COMMAND.trim, fua],
+  [COMMAND.cache, fua],
+  [COMMAND.writeZeroes, fua | noHole | fastZero],
+  [COMMAND.blockStatus, fua | requestOne],
+]);
+const CHANGING: ReadonlySet<number> = new Set([COMMAND.write, COMMAND.trim, COMMAND.writeZeroes]);
+
+const ERRORS: ReadonlyMap<ErrorCode, NbdError> = new Map([
+  ['no-space', NBD_ERROR.ENOSPC],
+  ['permission', NBD_ERROR.EPERM],
+]);
+
+/** 'over': the connection is to be closed. A promise where the next request must wait. */
+type Going = Promise<'over' | undefined> | undefined;
+
+/** Answers requests until the client leaves, or says something that makes no sense. */
+export class Transmission {
+  readonly #wire: Wire;
+  readonly #disk: Disk;
+  readonly #agreement: Agreement;
+  readonly #writing: DiskWriting | undefined;
+  /** Of whole blocks; what is written in parts is cut there. */
+  readonly #blockBytes: number;
+  readonly #waiting = new Set<Promise<void>>();
+  readonly #onError: (error: unknown) => void;
+
+  constructor(
+    wire: Wire,
+    { agreement, blockBytes, onError }: { readonly agreement: Agreement; readonly blockBytes: number; readonly onError: (error: unknown) => void },
+  ) {
+    const { disk, flags } = agreement.opened;
+    this.#wire = wire;
+    this.#disk = disk;
+    this.#agreement = agreement;
+    this.#writing = (flags & TRANSMISSION_FLAG.readOnly) === 0 ? disk.writing : undefined;
+    this.#blockBytes = blockBytes;
+    this.#onError = onError;
+  }
+
+  /** Ends when nothing is under way any more. */
+  async run(): Promise<void> {
+    try {
+      for (;;) {
+        const head = this.#wire.input.take(REQUEST_BYTES) ?? (await this.#bytes(REQUEST_BYTES));
+        const request = head === undefined ? undefined : decodeRequest(head);
+        if (request === undefined || request.command === COMMAND.disconnect) return;
+        const going = this.#handle(request);
+        if (going !== undefined && (await going) === 'over') return;
+        while (this.#waiting.size >= MAX_WAITING) await Promise.race(this.#waiting);
+      }
+    } finally {
+      await Promise.all(this.#waiting);
+    }
+  }
+
+  async #bytes(lengthBytes: number): Promise<Buffer | undefined> {
+    for (;;) {
+      const bytes = this.#wire.input.take(lengthBytes);
+      if (bytes !== undefined) return bytes;
+      if (!(await this.#wire.more())) return undefined;
+    }
+  }
+
+  /** A promise where the next request must wait. */
+  #handle(request: Request): Going {
+    if (request.command === COMMAND.write) return this.#write(request);
+    const refusal = this.#refusalOf(request);
+    if (refusal !== undefined) return this.#fail(request, ...refusal);
+    switch (request.command) {
+      case COMMAND.read:
+        return this.#read(request);
+      case COMMAND.cache:
+        return this.#done(request);
+      case COMMAND.flush:
+        return this.#later(request, async () => this.#writing?.flush());
+      case COMMAND.blockStatus:
+        return this.#blockStatus(request);
+      default:
+        return this.#later(request, async () => {
+          await this.#writing?.zero(request.offset, request.lengthBytes);
+          if ((request.flags & COMMAND_FLAG.fua) !== 0) await this.#writing?.flush();
+        });
+    }
+  }
+
+  /** What is wrong with a request before anything of it is done. */
+  #refusalOf({ command, flags, offset, lengthBytes }: Request): readonly [NbdError, string] | undefined {
+    const known = KNOWN_FLAGS.get(command);
+    if (known === undefined) return [NBD_ERROR.EINVAL, `there is no command ${command}`];
+    if ((flags & ~known) !== 0) return [NBD_ERROR.EINVAL, `unknown flags ${flags} of a request`];
+    if (CHANGING.has(command) && this.#writing === undefined) return [NBD_ERROR.EPERM, 'this export is read-only'];
+    if (command === COMMAND.flush) return undefined;
+    const end = offset + lengthBytes;
+    if (end > this.#agreement.sizeBytes)
+      return [
+        command === COMMAND.write || command === COMMAND.writeZeroes ? NBD_ERROR.ENOSPC : NBD_ERROR.EINVAL,
+        `bytes ${offset} to ${end} reach beyond the end of the disk at ${this.#agreement.sizeBytes}`,
+      ];
+    if (command === COMMAND.blockStatus && lengthBytes === 0) return [NBD_ERROR.EINVAL, 'nothing is asked for'];
+    if (command === COMMAND.blockStatus && this.#agreement.contexts.length === 0)
+      return [NBD_ERROR.EINVAL, 'no context was agreed on'];
+    if (command === COMMAND.read && lengthBytes > MAX_PAYLOAD_BYTES)
+      return [NBD_ERROR.EOVERFLOW, `a request of more than ${MAX_PAYLOAD_BYTES} bytes`];
+    return undefined;
+  }
+
+  #read(request: Request): Going {
+    const { offset, lengthBytes } = request;
+    if (lengthBytes > PIECE_BYTES && (request.flags & COMMAND_FLAG.dontFragment) === 0) return this.#readLong(request);
+    try {
+      if (!this.#agreement.structured) {
+        const { bytes, data } = simpleReply(request.cookie, 0, lengthBytes);
+        this.#disk.read(offset, data);
+        return this.#send(bytes);
+      }
+      if (lengthBytes === 0) return this.#done(request);
+      return this.#sendAll(this.#readPiece(request, { start: offset, end: offset + lengthBytes }, 'last'));
+    } catch (error) {
+      return this.#failed(request, error);
+    }
+  }
+
+  /** With pauses, in which others are served too. */
+  async #readLong(request: Request): Promise<'over' | undefined> {
+    const { offset, lengthBytes, cookie } = request;
+    const { structured } = this.#agreement;
+    const end = offset + lengthBytes;
+    for (let start = offset; start < end; start += PIECE_BYTES) {
+      const piece = { start, end: Math.min(end, start + PIECE_BYTES) };
+      try {
+        if (structured) {
+          await this.#sendAll(this.#readPiece(request, piece, piece.end === end ? 'last' : 'more'));
+        } else {
+          const data = new Uint8Array(piece.end - piece.start);
+          this.#disk.read(start, data);
+          if (start === offset) await this.#send(simpleReply(cookie, 0).bytes);
+          await this.#send(data);
+        }
+      } catch (error) {
+        // Without chunks there is no way to say that the rest is not data.
+        if (!structured && start > offset) {
+          this.#onError(error);
+          return 'over';
+        }
+        await this.#failed(request, error);
+        return undefined;
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return undefined;
+  }
+
+  /** Chunks for a part of a read: data, and zeros that are not sent. */
+  #readPiece({ cookie, flags }: Request, { start, end }: ByteRange, position: ChunkPosition): Uint8Array[] {
+    const whole = dataChunk(cookie, { offset: start, dataBytes: end - start, position });
+    this.#disk.read(start, whole.data);
+    if ((flags & COMMAND_FLAG.dontFragment) !== 0) return [whole.bytes];
+    const runs = zeroRuns(whole.data);
+    const [only] = runs;
+    if (runs.length === 1 && only?.kind === 'data') return [whole.bytes];
+    return runs.flatMap((run, index) => {
+      const of = index === runs.length - 1 ? position : 'more';
+      const offset = start + run.start;
+      const lengthBytes = run.end - run.start;
+      if (run.kind === 'hole') return [holeChunk(cookie, { offset, lengthBytes, position: of })];
+      return [dataChunkHead(cookie, { offset, dataBytes: lengthBytes, position: of }), whole.data.subarray(run.start, run.end)];
+    });
+  }
+
+  /** Data is written as it comes, so that no request takes more memory than another. */
+  async #write(request: Request): Promise<'over' | undefined> {
+    let refusal = this.#refusalOf(request);
+    // Whoever sends more than anybody may is not listened to until the end of it.
+    if (request.lengthBytes > MAX_PAYLOAD_BYTES) return 'over';
+    let failure: unknown;
+    for (let done = 0; done < request.lengthBytes; ) {
+      const bytes = this.#nextOf(request, done);
+      if (bytes === undefined) {
+        if (await this.#wire.more()) continue;
+        return 'over';
+      }
+      try {
+        if (refusal === undefined && failure === undefined) await this.#writing?.write(request.offset + done, bytes);
+      } catch (error) {
+        failure = error;
+      }
+      done += bytes.length;
+    }
+    if (failure !== undefined) refusal = this.#told(failure);
+    if (refusal !== undefined) {
+      await this.#fail(request, ...refusal);
+      return undefined;
+    }
+    if ((request.flags & COMMAND_FLAG.fua) === 0) {
+      await this.#done(request);
+      return undefined;
+    }
+    return this.#later(request, async () => this.#writing?.flush());
+  }
+
+  /** The next data of a write: all that is left, or so much of it that it ends with a block; undefined until there is any. */
+  #nextOf({ offset, lengthBytes }: Request, done: number): Buffer | undefined {
+    const left = lengthBytes - done;
+    const { input } = this.#wire;
+    const most = Math.min(left, PIECE_BYTES);
+    const there = Math.min(most, input.lengthBytes);
+    if (there === left) return input.take(left);
+    const end = offset + done + there;
+    const usable = there - (end % this.#blockBytes);
+    return usable > 0 ? input.take(usable) : undefined;
+  }
+
+  #blockStatus(request: Request): Going {
+    return this.#later(
+      request,
+      async () => {
+        await this.#disk.settle();
+        const { contexts } = this.#agreement;
+        const range = { start: request.offset, end: request.offset + request.lengthBytes };
+        const only = (request.flags & COMMAND_FLAG.requestOne) !== 0;
+        for (const [index, { id, name }] of contexts.entries()) {
+          const runs = statusRuns(this.#disk, name, range, only ? 1 : MAX_STATUS_RUNS);
+          await this.#send(statusChunk(request.cookie, id, runs, index === contexts.length - 1 ? 'last' : 'more'));
+        }
+      },
+      'answered',
+    );
+  }
+
+  /** Does what takes a while beside other requests. */
+  #later(request: Request, action: () => Promise<void>, answer: 'done' | 'answered' = 'done'): Promise<undefined> | undefined {
+    const going: Promise<void> = action()
+      .then(
+        () => (answer === 'done' ? this.#done(request) : undefined),
+        (error: unknown) => this.#failed(request, error),
+      )
+      .then(() => {
+        this.#waiting.delete(going);
+      });
+    this.#waiting.add(going);
+    return undefined;
+  }
+
+  #done({ cookie }: Request): Promise<undefined> | undefined {
+    return this.#send(this.#agreement.structured ? doneChunk(cookie) : simpleReply(cookie, 0).bytes);
+  }
+
+  #failed(request: Request, error: unknown): Promise<undefined> | undefined {
+    return this.#fail(request, ...this.#told(error));
+  }
+
+  /** What the client is told of an error. */
+  #told(error: unknown): readonly [NbdError, string] {
+    this.#onError(error);
+    return error instanceof VsimgError
+      ? [ERRORS.get(error.code) ?? NBD_ERROR.EIO, error.message]
+      : [NBD_ERROR.EIO, 'the server has a fault'];
+  }
+
+  #fail({ cookie }: Request, error: NbdError, message: string): Promise<undefined> | undefined {
+    return this.#send(this.#agreement.structured ? errorChunk(cookie, error, message) : simpleReply(cookie, error).bytes);
+  }
+
+  async #sendAll(messages: readonly Uint8Array[]): Promise<undefined> {
+    for (const bytes of messages) await this.#send(bytes);
+    return undefined;
+  }
+
+  #send(bytes: Uint8Array): Promise<undefined> | undefined {
+    return this.#wire.send(bytes)?.then(() => undefined);
+  }
+}
+
+/** Zeros are looked for in units of this: fewer are not worth a chunk of their own. */
+const ZERO_UNIT_BYTES = 32 * 1024;
+
+/** Parts of `bytes` that are zeros throughout, and the rest. */
+function zeroRuns(bytes: Uint8Array): DiskRun[] {
+  const runs: DiskRun[] = [];
+  let start = 0;
+  let held: DiskRun['kind'] | undefined;
+  for (let at = 0; at < bytes.length; at += ZERO_UNIT_BYTES) {
+    const kind = isZeroRange(bytes, at, Math.min(bytes.length, at + ZERO_UNIT_BYTES)) ? 'hole' : 'data';
+    if (held !== undefined && kind !== held) {
+      runs.push({ kind: held, start, end: at });
+      start = at;
+    }
+    held = kind;
+  }
+  if (held !== undefined) runs.push({ kind: held, start, end: bytes.length });
+  return runs;
+}
