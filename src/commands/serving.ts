@@ -68,7 +68,10 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
 /** Errors: 'not-found' for an export that is asked for and not there. */
 function exportsOf(context: CommandContext, image: Image, { path, access, message, only }: ServingPlan): ImageExports {
   const keepScratch = async ({ base, commit }: ScratchEnd): Promise<void> => {
-    const number = await commit({ message: message ?? '', timeSeconds: stampSeconds(context.io.env, context.io.now()) });
+    const number = await commit({
+      message: message ?? '',
+      timeSeconds: stampSeconds(context.io.env, context.io.now()),
+    });
     await context.output.message(`version ${number} was made from version ${base}`);
   };
   const exports = new ImageExports({
@@ -80,7 +83,10 @@ function exportsOf(context: CommandContext, image: Image, { path, access, messag
   });
   const missing = only.find((name) => exports.find(name) === undefined);
   if (missing !== undefined)
-    throw new VsimgError('not-found', `${path}: there is no export '${missing}'`, { path, hint: "'vsimg log' lists versions" });
+    throw new VsimgError('not-found', `${path}: there is no export '${missing}'`, {
+      path,
+      hint: "'vsimg log' lists versions",
+    });
   return exports;
 }
 
@@ -89,7 +95,13 @@ async function announce({ output, args }: CommandContext, plan: ServingPlan, add
   if (plan.command.length > 0) return;
   await output.lines([uri]);
   const place = address.kind === 'unix' ? { socket: address.path } : { bind: address.host, port: address.port };
-  await output.document({ filename: plan.path, uri, ...place, 'read-only': args.has('read-only'), tls: plan.encryption !== 'none' });
+  await output.document({
+    filename: plan.path,
+    uri,
+    ...place,
+    'read-only': args.has('read-only'),
+    tls: plan.encryption !== 'none',
+  });
   await output.flush();
 }
 
@@ -114,7 +126,10 @@ function errorTeller({ io }: CommandContext): (error: unknown) => void {
   const debug = (io.env.VSIMG_DEBUG ?? '0') !== '0';
   return (error) => {
     if (++told > TOLD_ERRORS) return;
-    const what = error instanceof VsimgError ? error.message : `a fault: ${error instanceof Error && debug ? error.stack : String(error)}`;
+    const what =
+      error instanceof VsimgError
+        ? error.message
+        : `a fault: ${error instanceof Error && debug ? error.stack : String(error)}`;
     io.stderr.write(`vsimg: ${what}\n`);
   };
 }

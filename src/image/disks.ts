@@ -1,6 +1,6 @@
 import { VsimgError } from '../errors.ts';
-import { ExtentMap } from '../map/extent-map.ts';
 import { MAX_MESSAGE_BYTES } from '../format/version-record.ts';
+import { ExtentMap } from '../map/extent-map.ts';
 import { ScratchFile } from '../storage/scratch-file.ts';
 import type { ByteRange } from '../storage/transfer.ts';
 import type { CommitOptions } from './api.ts';

@@ -26,9 +26,9 @@ import { checkCommit, commitWorking, workingView } from './commit.ts';
 import type { Container } from './container.ts';
 import { describeHead, describeImage, describeVersion, describeVersionsBelow } from './describe.ts';
 import { diffViews } from './diff.ts';
-import { collectGarbage, type GcOptions } from './gc.ts';
 import type { Change } from './disk.ts';
 import { Disks } from './disks.ts';
+import { collectGarbage, type GcOptions } from './gc.ts';
 import { History } from './history.ts';
 import { type LookSource, Looks } from './looks.ts';
 import { Queue } from './queue.ts';
@@ -131,10 +131,6 @@ export class Image {
       const { versions, refs, head } = this.container;
       return resolveRevision(rev, { versions, refs, head: head.version });
     });
-  }
-
-  private resolveAll(revs: readonly string[]): number[] {
-    return [...new Set(revs.map((rev) => this.resolve(rev)))];
   }
 
   version(rev: string | number): VersionInfo {
@@ -320,7 +316,7 @@ export class Image {
 
   /** What deleting these versions and then gc would give back; changes nothing. */
   reclaim(revs: readonly string[]): Promise<ReclaimReport> {
-    return this.whileHeld(() => measureReclaim(this.container, this.resolveAll(revs)), 'required');
+    return this.whileHeld(() => measureReclaim(this.container, [...new Set(revs.map((rev) => this.resolve(rev)))]), 'required');
   }
 
   setTag(name: string, rev: string, options: { readonly force?: boolean } = {}): Promise<Ref> {

@@ -75,7 +75,8 @@ export class ScratchDisk implements Disk, DiskWriting {
     // What was never written there reads as zeros already.
     for (const { start, end, isMember } of this.#parts(range)) {
       if (!isMember) continue;
-      for (let at = start; at < end; at += zeros.length) this.#file.write(zeros.subarray(0, Math.min(zeros.length, end - at)), at);
+      for (let at = start; at < end; at += zeros.length)
+        this.#file.write(zeros.subarray(0, Math.min(zeros.length, end - at)), at);
     }
     this.#add(range);
   }

@@ -28,8 +28,18 @@ export interface ScratchEnd {
 /** Versions in a list of exports, newest first: each of them can be asked for all the same. */
 const LISTED_VERSIONS = 1000;
 
-const { hasFlags, readOnly, sendFlush, sendFua, sendTrim, sendWriteZeroes, sendDf, canMultiConn, sendCache, sendFastZero } =
-  TRANSMISSION_FLAG;
+const {
+  hasFlags,
+  readOnly,
+  sendFlush,
+  sendFua,
+  sendTrim,
+  sendWriteZeroes,
+  sendDf,
+  canMultiConn,
+  sendCache,
+  sendFastZero,
+} = TRANSMISSION_FLAG;
 const READ_FLAGS = hasFlags | sendFlush | sendDf | sendCache;
 const WRITE_FLAGS = READ_FLAGS | sendFua | sendTrim | sendWriteZeroes | sendFastZero;
 
@@ -57,7 +67,8 @@ export class ImageExports implements Exports {
       return;
     }
     yield { name: '', description: 'the working state' };
-    for (const { name, kind, version } of image.refs()) yield { name, description: describe(image.version(version), { name, kind }) };
+    for (const { name, kind, version } of image.refs())
+      yield { name, description: describe(image.version(version), { name, kind }) };
     let count = 0;
     for (const version of image.versions()) {
       if (++count > LISTED_VERSIONS) return;
@@ -120,7 +131,8 @@ export class ImageExports implements Exports {
       const { disk } = scratch;
       const close = async (): Promise<void> => {
         try {
-          if (disk.isChanged) await keepScratch?.({ base: number, commit: (options) => image.disks.commit(scratch, options) });
+          if (disk.isChanged)
+            await keepScratch?.({ base: number, commit: (options) => image.disks.commit(scratch, options) });
         } finally {
           await scratch.close();
         }
@@ -181,4 +193,3 @@ function describe({ number, message }: VersionInfo, ref?: { readonly name: strin
   const what = ref === undefined ? `version ${number}` : `${ref.kind}, version ${number}`;
   return firstLine === '' ? what : `${what}: ${firstLine}`;
 }
-

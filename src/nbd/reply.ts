@@ -55,7 +55,11 @@ export function dataChunkHead(cookie: Cookie, { offset, dataBytes, position }: D
 /** `lengthBytes` from `offset` on read as zeros. */
 export function holeChunk(
   cookie: Cookie,
-  { offset, lengthBytes, position }: { readonly offset: number; readonly lengthBytes: number; readonly position: ChunkPosition },
+  {
+    offset,
+    lengthBytes,
+    position,
+  }: { readonly offset: number; readonly lengthBytes: number; readonly position: ChunkPosition },
 ): Uint8Array {
   const bytes = chunk(cookie, { type: CHUNK.offsetHole, position, payloadBytes: OFFSET_BYTES + 4 });
   putOffset(bytes, CHUNK_BYTES, offset);
@@ -81,7 +85,12 @@ export function errorChunk(cookie: Cookie, error: NbdError, message: string, off
   return bytes;
 }
 
-export function statusChunk(cookie: Cookie, contextId: number, runs: readonly StatusRun[], position: ChunkPosition): Uint8Array {
+export function statusChunk(
+  cookie: Cookie,
+  contextId: number,
+  runs: readonly StatusRun[],
+  position: ChunkPosition,
+): Uint8Array {
   const bytes = chunk(cookie, { type: CHUNK.blockStatus, position, payloadBytes: 4 + runs.length * 8 });
   bytes.writeUInt32BE(contextId, CHUNK_BYTES);
   let at = CHUNK_BYTES + 4;
@@ -101,10 +110,7 @@ interface ChunkHead {
   readonly roomBytes?: number;
 }
 
-function chunk(
-  cookie: Cookie,
-  { type, position, payloadBytes, roomBytes = payloadBytes }: ChunkHead,
-): Buffer {
+function chunk(cookie: Cookie, { type, position, payloadBytes, roomBytes = payloadBytes }: ChunkHead): Buffer {
   const bytes = Buffer.allocUnsafe(CHUNK_BYTES + roomBytes);
   bytes.writeUInt32BE(MAGIC.structuredReply, 0);
   bytes.writeUInt16BE(position === 'last' ? CHUNK_FLAG_DONE : 0, 4);
