@@ -35,8 +35,8 @@ const TREE_TITLES: { readonly [name in TreeName]: string } = {
 
 const MIB = 1024 * 1024;
 const CACHES = {
-  small: { pageBytes: 8 * MIB, tables: { cachedTables: 128, cachedTableBytes: MIB } },
-  large: { pageBytes: 16 * MIB, tables: { cachedTables: 2048, cachedTableBytes: 8 * MIB } },
+  small: { pageBytes: 8 * MIB, decodedBytes: 4 * MIB, tables: { cachedTables: 128, cachedTableBytes: MIB } },
+  large: { pageBytes: 16 * MIB, decodedBytes: 32 * MIB, tables: { cachedTables: 2048, cachedTableBytes: 8 * MIB } },
 } as const;
 
 export interface ContainerOptions {
@@ -124,7 +124,10 @@ export class Container {
     };
     this.space = new Space(this.pages, header.space);
     this.tables = new SegmentTables(storage, this.trees.log, { blockBytes: header.blockBytes, ...caches.tables });
-    this.reader = new LogReader(storage, this.tables, header.blockBytes);
+    this.reader = new LogReader(storage, this.tables, {
+      blockBytes: header.blockBytes,
+      decodedBytes: caches.decodedBytes,
+    });
     this.log = new LogWriter(
       {
         storage,

@@ -316,7 +316,10 @@ export class Image {
 
   /** What deleting these versions and then gc would give back; changes nothing. */
   reclaim(revs: readonly string[]): Promise<ReclaimReport> {
-    return this.whileHeld(() => measureReclaim(this.container, [...new Set(revs.map((rev) => this.resolve(rev)))]), 'required');
+    return this.whileHeld(
+      () => measureReclaim(this.container, [...new Set(revs.map((rev) => this.resolve(rev)))]),
+      'required',
+    );
   }
 
   setTag(name: string, rev: string, options: { readonly force?: boolean } = {}): Promise<Ref> {

@@ -23,7 +23,7 @@ export interface DataMessage {
 
 /** The head of a simple reply, and room for what a read gives. */
 export function simpleReply(cookie: Cookie, error: NbdError | 0, dataBytes = 0): DataMessage {
-  const bytes = Buffer.allocUnsafe(SIMPLE_BYTES + dataBytes);
+  const bytes = room(SIMPLE_BYTES + dataBytes);
   bytes.writeUInt32BE(MAGIC.simpleReply, 0);
   bytes.writeUInt32BE(error, 4);
   putCookie(bytes, 8, cookie);
@@ -111,12 +111,24 @@ interface ChunkHead {
 }
 
 function chunk(cookie: Cookie, { type, position, payloadBytes, roomBytes = payloadBytes }: ChunkHead): Buffer {
-  const bytes = Buffer.allocUnsafe(CHUNK_BYTES + roomBytes);
+  const bytes = room(CHUNK_BYTES + roomBytes);
   bytes.writeUInt32BE(MAGIC.structuredReply, 0);
   bytes.writeUInt16BE(position === 'last' ? CHUNK_FLAG_DONE : 0, 4);
   bytes.writeUInt16BE(type, 6);
   putCookie(bytes, 8, cookie);
   bytes.writeUInt32BE(payloadBytes, 16);
+  return bytes;
+}
+
+/** Memory for small messages is cut from pieces of this size: one of its own for each would keep the collector busy. */
+const SLAB_BYTES = 512 * 1024;
+let slab = Buffer.allocUnsafeSlow(0);
+
+function room(lengthBytes: number): Buffer {
+  if (lengthBytes > SLAB_BYTES / 8) return Buffer.allocUnsafeSlow(lengthBytes);
+  if (slab.length < lengthBytes) slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  const bytes = slab.subarray(0, lengthBytes);
+  slab = slab.subarray(lengthBytes);
   return bytes;
 }
 

@@ -46,7 +46,7 @@ function newLog(options: { readonly blockBytes: number; readonly compression: Co
         cachedTables: 128,
         cachedTableBytes: 1024 * 1024,
       }),
-      options.blockBytes,
+      { blockBytes: options.blockBytes, decodedBytes: 4 * 1024 * 1024 },
     );
   const append = async (bytes: Uint8Array): Promise<void> => {
     for (let offset = 0; offset < bytes.length; ) {
