@@ -30,7 +30,9 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
   if (entry === undefined) return printText(await programHelp(argv, io), io);
   const module = await entry.load();
   const parsed = await parseArguments(entry, module.definition, { words: rest, columns: () => io.columns });
-  return parsed.kind === 'help' ? printText(parsed.text, io) : runModule(module, parsed.args, io);
+  return parsed.kind === 'help'
+    ? printText(parsed.text, io)
+    : runModule({ name: entry.name, ...module }, parsed.args, io);
 }
 
 /** What a command line without a known command comes to. @throws VsimgError 'usage' unless it asks for help */
@@ -60,13 +62,18 @@ async function printText(text: string, io: Io): Promise<number> {
   return 0;
 }
 
-async function runModule(module: CommandModule, args: Invocation, io: Io): Promise<number> {
+interface NamedModule extends CommandModule {
+  readonly name: string;
+}
+
+async function runModule(module: NamedModule, args: Invocation, io: Io): Promise<number> {
   try {
     return await work(module, args, io);
   } catch (error) {
-    const known = asVsimgError(error);
+    const { withOrder } = await import('./word-order.ts');
+    const known = withOrder(asVsimgError(error), module, args.operands);
     const status = module.statusFor?.(known) ?? known.exitStatus;
-    return report(error, { io, json: wantsJson(args, io.env), status });
+    return report(known, { io, json: wantsJson(args, io.env), status });
   }
 }
 

@@ -1,5 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition, CommandEntry } from '../cli/definition.ts';
+import { hintFor } from '../cli/hints.ts';
 import { buildCommand, buildProgram, parseCommand, parseProgram } from '../cli/program.ts';
 import { formatRows } from '../cli/table.ts';
 import { VsimgError } from '../errors.ts';
@@ -58,6 +59,9 @@ async function helpText(
   if (topic !== undefined) return `${topic.lines(Math.min(80, columns())).join('\n')}\n`;
   const entry = commands.find((command) => command.name === name);
   if (entry === undefined) {
+    const elsewhere = hintFor(name);
+    if (elsewhere !== undefined)
+      throw new VsimgError('usage', `there is no command or topic '${name}'`, { hint: elsewhere });
     const known = [...commands, ...TOPICS].map((item) => item.name);
     const nearest = known.find((word) => word.startsWith(name) || name.startsWith(word));
     throw new VsimgError('usage', `there is no command or topic '${name}'`, {

@@ -5,7 +5,7 @@ import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
 import { PLAIN } from '../cli/paint.ts';
 import { formatSize } from '../cli/size.ts';
-import { parseNewImage, requireDifferentFiles } from '../cli/target.ts';
+import { isSameFile, parseNewImage } from '../cli/target.ts';
 import { stampSeconds } from '../cli/time.ts';
 import { describeVersion, versionLine } from '../cli/version-view.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
@@ -93,7 +93,11 @@ export async function run(context: CommandContext): Promise<number> {
   const isEmpty = old?.isFile() === true && old.size === 0;
   const there = old !== undefined && !isEmpty;
   if (there) refuseCreationOptions(context, path);
-  if (there && sourceName !== '-') requireDifferentFiles(sourceName, path);
+  if (there && sourceName !== '-' && isSameFile(sourceName, path)) {
+    throw new VsimgError('usage', `SRC and IMAGE are the same file, '${path}'`, {
+      hint: 'SRC is the raw image to import, and IMAGE the .vsi file that it goes into',
+    });
+  }
   const opened = sourceName === '-' ? streamSource(io.stdin) : openFileSource(sourceName);
   const forget = cleanup.add(() => opened.close());
   try {

@@ -43,10 +43,17 @@ export async function run(context: CommandContext): Promise<number> {
     const sizeBytes = resultOf(change, former);
     await image.resize(sizeBytes, { shrink: args.has('shrink') });
     await image.publish();
-    await output.message(`resized ${path} from ${formatSize(former)} to ${formatExactSize(sizeBytes)}`);
+    await output.message(resizedLine(path, former, sizeBytes));
     await output.document({ filename: path, 'virtual-size': sizeBytes, 'former-virtual-size': former });
     return 0;
   });
+}
+
+function resizedLine(path: string, former: number, sizeBytes: number): string {
+  if (former === sizeBytes) return `${path} has ${formatExactSize(sizeBytes)} already`;
+  // Sizes that are rounded to the same words say nothing of what changed.
+  const isClose = formatSize(former) === formatSize(sizeBytes);
+  return `resized ${path} from ${isClose ? formatExactSize(former) : formatSize(former)} to ${formatExactSize(sizeBytes)}`;
 }
 
 interface SizeChange {
