@@ -63,7 +63,7 @@ export const definition: CommandDefinition = {
     'Holes of SRC are skipped without reading them, and blocks equal to those of the head are not stored again. SRC may be ' +
       'larger or smaller than the version before: every version has its own size.',
     'The image changes when all of SRC has been read, or not at all. What an import that was killed or ran out of space leaves ' +
-      "behind the end of the file is taken by the next command that writes, or given back by 'vsimg gc'.",
+      "beyond the end of the file is taken by the next command that writes, or given back by 'vsimg gc'.",
     'With --if-changed a SRC that equals the head leaves the history as it is: the status is 0, --tag names the version that ' +
       "holds SRC already, and the JSON document describes that one and has 'changed': false.",
     "A file in a format that 'qemu-img convert' reads (qcow, qcow2, qed, vdi, vhd, vhdx, vmdk), or an image of vsimg, is refused: the " +

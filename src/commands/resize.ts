@@ -16,7 +16,7 @@ export const definition: CommandDefinition = {
       description: 'the new size, such as 20G; or, with a sign, how much larger or smaller',
     },
   ],
-  options: [{ name: 'shrink', description: 'make it smaller, and drop what lies behind the new end' }],
+  options: [{ name: 'shrink', description: 'make it smaller, and drop what lies beyond the new end' }],
   access: 'writes',
   examples: [
     { command: 'vsimg resize disk.vsi 20G', explanation: 'a disk of 20 GiB' },
