@@ -2,6 +2,7 @@
 const WITH_COMMAND: Readonly<Record<string, string>> = {
   'amend --no-edit':
     "a new message is -m MESSAGE; what a version holds never changes, 'vsimg commit' makes the next one",
+  'amend more': 'the message is -m MESSAGE',
   'amend -o': "the format of an image is settled by 'vsimg create'",
   'bench -t': "how a file is cached can not be chosen; 'vsimg bench --help' lists what can",
   'blame -L': 'a range is --offset and --length',
@@ -11,11 +12,15 @@ const WITH_COMMAND: Readonly<Record<string, string>> = {
   'branch --show-current': "it is 'vsimg rev-parse IMAGE --abbrev-ref HEAD'",
   'branch -D': "it is '-d'; no version goes with a branch",
   'branch -M': "make the new name with 'vsimg branch IMAGE NEW OLD', and delete the old one with -d",
+  'branch --copy': "'vsimg branch IMAGE NEW OLD' makes it",
+  'branch --move': "make the new name with 'vsimg branch IMAGE NEW OLD', and delete the old one with -d",
+  'branch -c': "'vsimg branch IMAGE NEW OLD' makes it",
   'branch -a': "'vsimg branch IMAGE' lists all",
   'branch -l': "'vsimg branch IMAGE' lists all",
   'branch -m': "make the new name with 'vsimg branch IMAGE NEW OLD', and delete the old one with -d",
   'branch -r': "an image knows no other one; 'vsimg branch IMAGE' lists all",
   'branch -v': "'vsimg branch IMAGE' shows versions and messages",
+  'check more': 'all versions of one image are checked together',
   'check --read-data': "it is '--data'",
   'check -r': "it is '--repair'",
   'checkout --detach': "name the version by its number or tag: only a branch's own name continues on the branch",
@@ -34,12 +39,15 @@ const WITH_COMMAND: Readonly<Record<string, string>> = {
   'create -b': 'an image needs no other file; a new line of history is a branch',
   'create -o': "options are --block-size and --compression; '-f' is '--force'",
   'create more': "give IMAGE and SIZE; the format is always vsi, and '-f' is '--force'",
+  'delete --all': "name versions or a range of numbers; the head's own stays",
+  'delete --yes': 'nothing is asked',
   'delete --dry-run': "'vsimg du IMAGE REV...' tells what deleting would give back",
   'delete --force': "'vsimg tag IMAGE --unlock REV' and 'vsimg branch IMAGE -d NAME' first let go what is protected",
   'delete -f': "'vsimg tag IMAGE --unlock REV' and 'vsimg branch IMAGE -d NAME' first let go what is protected",
   'delete -n': "'vsimg du IMAGE REV...' tells what deleting would give back",
   'diff --cached': "there is no staging: 'vsimg diff IMAGE' shows all that is not committed",
   'diff --name-only': 'a disk has ranges, and no files; --stat sums them up',
+  'diff --name-status': 'a disk has ranges, and no files; --stat sums them up',
   'diff --staged': "there is no staging: 'vsimg diff IMAGE' shows all that is not committed",
   'diff more': "give IMAGE A B; two images are compared by 'vsimg compare'",
   'du -s': "it is 'vsimg info'",
@@ -47,6 +55,8 @@ const WITH_COMMAND: Readonly<Record<string, string>> = {
   'export more': 'a version is IMAGE@REV',
   'forget --group-by': 'all versions are of one disk, and go by one set of rules',
   'forget --keep-hour': "it is '--keep-hourly'",
+  'forget --keep': "it is '--keep-last'",
+  'forget --last': "it is '--keep-last'",
   'forget --prune': "it is '--gc'",
   'forget -l': "it is '--keep-last'",
   'forget more': "rules say what to keep; 'vsimg delete' removes the versions that are named",
@@ -83,8 +93,10 @@ const WITH_COMMAND: Readonly<Record<string, string>> = {
   'resize --preallocation': 'what a disk grows by takes no space',
   'rev-parse --symbolic-full-name': "it is '--abbrev-ref'",
   'show --name-only': 'a disk has ranges, and no files; --stat sums them up',
+  'show --oneline': "'vsimg log IMAGE@REV -n 1 --oneline' is a line for one version",
   'show -s': '-n 0 lists no ranges',
   'show more': 'name one version at a time',
+  'squash -m': "the later one keeps its message; 'vsimg amend' gives it another",
   'squash more': 'write A..B',
   'status --branch': 'the branch is always shown',
   'status -b': 'the branch is always shown',
@@ -94,6 +106,7 @@ const WITH_COMMAND: Readonly<Record<string, string>> = {
   'tag --contains': "'vsimg log --graph' shows which versions came from which",
   'tag --list': "'vsimg tag IMAGE' lists all",
   'tag --remove': "it is '--delete'",
+  'tag --rename': "make the new name with 'vsimg tag IMAGE NEW OLD', and delete the old one with -d",
   'tag --sort': "tags are sorted by name; 'vsimg log' lists them by version",
   'tag -a': "'vsimg tag IMAGE NAME REV' makes a tag; the message is that of the version",
   'tag -l': "'vsimg tag IMAGE' lists all",
@@ -127,7 +140,7 @@ function lookUp(table: Readonly<Record<string, string>>, key: string): string | 
 
 /** `what`: an option as it was typed, or 'more'. Of several short ones in a word the first counts. */
 export function hintWithin(command: string, what: string): string | undefined {
-  const first = /^-\w\w+$/.test(what) ? [what.slice(0, 2)] : [];
+  const first = /^-[A-Za-z]{2,}$/.test(what) ? [what.slice(0, 2)] : [];
   for (const option of [what, ...first]) {
     const hint = lookUp(WITH_COMMAND, `${command} ${option}`) ?? lookUp(EVERYWHERE, option);
     if (hint !== undefined) return hint;

@@ -48,11 +48,21 @@ async function programHelp(argv: readonly string[], io: Io): Promise<string> {
     throw new VsimgError('usage', `'${first}' stands before the command`, { hint: 'put options behind it' });
   }
   const { hintFor } = await import('./hints.ts');
-  const hint = hintFor(first);
+  const hint = hintFor(first) ?? orderHint(argv);
   if (hint !== undefined) throw new VsimgError('usage', `there is no command '${first}'`, { hint });
   const help = parseProgram(program, argv);
   if (help === undefined) throw new VsimgError('usage', `unknown command '${first}'`, { hint: "see 'vsimg --help'" });
   return help;
+}
+
+/** What to say where the command is not the first word, or not in small letters. */
+function orderHint([first = '', ...others]: readonly string[]): string | undefined {
+  const small = findCommand(first.toLowerCase());
+  if (small !== undefined) return `did you mean ${small.name}?`;
+  const command = first.startsWith('-') ? undefined : others.find((word) => findCommand(word) !== undefined);
+  if (command === undefined) return undefined;
+  const words = [command, first, ...others.filter((word) => word !== command)];
+  return `the command comes first: 'vsimg ${words.join(' ')}'`;
 }
 
 async function printText(text: string, io: Io): Promise<number> {

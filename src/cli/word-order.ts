@@ -20,9 +20,16 @@ export function withOrder(
   const [first = '', ...others] = operands;
   const isMissing = error.code === 'not-found' || (error.code === 'usage' && first === '-');
   if (!isMissing || definition.arguments[0]?.name.startsWith('IMAGE') !== true || isImage(first)) return error;
-  const image = others.find(isImage);
-  if (image === undefined) return error;
-  const words = [image, ...operands.filter((word) => word !== image)];
   const { code, message } = error;
+  const image = others.find(isImage);
+  if (image === undefined) {
+    // Files of images have a dot in their name; a word without one is meant for a revision.
+    if (/[./@]/.test(first)) return error;
+    return new VsimgError(code, message, {
+      hint: 'IMAGE comes first, the name of a file such as disk.vsi',
+      cause: error,
+    });
+  }
+  const words = [image, ...operands.filter((word) => word !== image)];
   return new VsimgError(code, message, { hint: `IMAGE comes first: 'vsimg ${name} ${words.join(' ')}'`, cause: error });
 }

@@ -26,6 +26,22 @@ export const definition: CommandDefinition = {
   statuses: [],
 };
 
+/** Where else one looks for a topic. */
+const OTHER_NAMES = new Map(
+  Object.entries({
+    all: "it is 'vsimg help -a'",
+    commands: "it is 'vsimg help -a'",
+    errors: "it is 'vsimg help scripting'",
+    'exit-codes': "it is 'vsimg help exit-statuses'",
+    json: "it is 'vsimg help scripting'",
+    options: "'vsimg COMMAND --help' lists those of a command",
+    range: "it is 'vsimg help sizes' or, of versions, 'vsimg help revisions'",
+    ranges: "it is 'vsimg help sizes' or, of versions, 'vsimg help revisions'",
+    topics: "it is 'vsimg help -a'",
+    variables: "it is 'vsimg help environment'",
+  }),
+);
+
 export async function run({ args, io, output, commands }: CommandContext): Promise<number> {
   const name = args.operands[0];
   if (args.has('all') && name !== undefined) {
@@ -59,8 +75,9 @@ async function helpText(
   if (topic !== undefined) return `${topic.lines(Math.min(80, columns())).join('\n')}\n`;
   const entry = commands.find((command) => command.name === name);
   if (entry === undefined) {
-    const elsewhere = hintFor(name);
-    if (elsewhere !== undefined)
+    const elsewhere = hintFor(name) ?? OTHER_NAMES.get(name);
+    const isTopic = TOPICS.some((topic) => topic.name.startsWith(name));
+    if (!isTopic && elsewhere !== undefined)
       throw new VsimgError('usage', `there is no command or topic '${name}'`, { hint: elsewhere });
     const known = [...commands, ...TOPICS].map((item) => item.name);
     const nearest = known.find((word) => word.startsWith(name) || name.startsWith(word));

@@ -7,6 +7,8 @@ const FOREIGN: readonly (readonly [form: RegExp, hint: string])[] = [
   [/^\d+-\d+$/, 'versions from one number to another are written 3..7'],
   [/^\w+(,\w+)+$/, 'name one version a word'],
   [/^-\d+$/, 'the version before HEAD is HEAD~1'],
+  [/\^[!@-]/, "'vsimg show' tells what one version changed"],
+  [/\.(vsi|raw|img|qcow2)$/, "only one image is named here; 'vsimg compare' compares two files"],
   [/\^\d/, 'a version has one parent: ~1, ~2 and so on name those before it'],
 ];
 
