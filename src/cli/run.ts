@@ -30,7 +30,9 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
   if (entry === undefined) return printText(await programHelp(argv, io), io);
   const module = await entry.load();
   const parsed = await parseArguments(entry, module.definition, { words: rest, columns: () => io.columns });
-  return parsed.kind === 'help' ? printText(parsed.text, io) : runModule(module, parsed.args, io);
+  return parsed.kind === 'help'
+    ? printText(parsed.text, io)
+    : runModule({ name: entry.name, ...module }, parsed.args, io);
 }
 
 /** What a command line without a known command comes to. @throws VsimgError 'usage' unless it asks for help */
@@ -46,11 +48,21 @@ async function programHelp(argv: readonly string[], io: Io): Promise<string> {
     throw new VsimgError('usage', `'${first}' stands before the command`, { hint: 'put options behind it' });
   }
   const { hintFor } = await import('./hints.ts');
-  const hint = hintFor(first);
+  const hint = hintFor(first) ?? orderHint(argv);
   if (hint !== undefined) throw new VsimgError('usage', `there is no command '${first}'`, { hint });
   const help = parseProgram(program, argv);
   if (help === undefined) throw new VsimgError('usage', `unknown command '${first}'`, { hint: "see 'vsimg --help'" });
   return help;
+}
+
+/** What to say where the command is not the first word, or not in small letters. */
+function orderHint([first = '', ...others]: readonly string[]): string | undefined {
+  const small = findCommand(first.toLowerCase());
+  if (small !== undefined) return `did you mean ${small.name}?`;
+  const command = first.startsWith('-') ? undefined : others.find((word) => findCommand(word) !== undefined);
+  if (command === undefined) return undefined;
+  const words = [command, first, ...others.filter((word) => word !== command)];
+  return `the command comes first: 'vsimg ${words.join(' ')}'`;
 }
 
 async function printText(text: string, io: Io): Promise<number> {
@@ -60,13 +72,18 @@ async function printText(text: string, io: Io): Promise<number> {
   return 0;
 }
 
-async function runModule(module: CommandModule, args: Invocation, io: Io): Promise<number> {
+interface NamedModule extends CommandModule {
+  readonly name: string;
+}
+
+async function runModule(module: NamedModule, args: Invocation, io: Io): Promise<number> {
   try {
     return await work(module, args, io);
   } catch (error) {
-    const known = asVsimgError(error);
+    const { withOrder } = await import('./word-order.ts');
+    const known = withOrder(asVsimgError(error), module, args.operands);
     const status = module.statusFor?.(known) ?? known.exitStatus;
-    return report(error, { io, json: wantsJson(args, io.env), status });
+    return report(known, { io, json: wantsJson(args, io.env), status });
   }
 }
 

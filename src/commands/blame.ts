@@ -36,7 +36,7 @@ export const definition: CommandDefinition = {
     "With --json 'version' is null for what is not committed yet and 0 for what was never written; 'versions' describes all " +
       'others.',
   ],
-  statuses: [{ status: EXIT_STATUS.refused, meaning: 'the range reaches behind the end of the disk' }],
+  statuses: [{ status: EXIT_STATUS.refused, meaning: 'the range reaches beyond the end of the disk' }],
 };
 
 const NOT_COMMITTED = { id: '00000000', version: '-', date: '-', message: 'not committed yet' } as const;

@@ -5,7 +5,7 @@ import { formatExactSize, formatSize } from '../cli/size.ts';
 import { type Column, fitWidth, formatFields, formatTable, subject } from '../cli/table.ts';
 import { parseTarget } from '../cli/target.ts';
 import { describeVersion } from '../cli/version-view.ts';
-import type { HeldSpace, ReclaimReport, SpaceInfo, SpaceUsage } from '../image/api.ts';
+import type { HeadInfo, HeldSpace, ReclaimReport, SpaceInfo, SpaceUsage } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
 import { describeHeld, heldText, totalBytes } from './held-space.ts';
@@ -41,7 +41,8 @@ export const definition: CommandDefinition = {
       "one. And 'vsimg gc' keeps a chunk of which less than a quarter is dead. With REV both is taken into account: it is to the byte " +
       "by how much the 'data' that 'vsimg info' tells will shrink. Metadata differ by the few pages that 'delete' and 'gc' write " +
       'themselves. Chunks that gc would pack again are read and packed for that, but nothing is written.',
-    "Versions that 'vsimg delete' would refuse, such as the head's own, may be named.",
+    "Versions that 'vsimg delete' would refuse, such as the head's own, may be named. The working state needs what it has not " +
+      'changed of the version checked out, so that this is of neither alone, and stays whatever is deleted.',
   ],
   statuses: [],
 };
@@ -62,7 +63,7 @@ export async function run(context: CommandContext): Promise<number> {
   return withImage(context, { path, mode: 'read-long' }, async (image) => {
     if (named.length > 0) {
       const report = await image.reclaim(named.flatMap((one) => expandRange(image, one)));
-      await output.lines(reclaimLines(report));
+      await output.lines(reclaimLines(report, image.info().head));
       await output.document({
         filename: path,
         deleted: report.versions,
@@ -78,7 +79,7 @@ export async function run(context: CommandContext): Promise<number> {
   });
 }
 
-function reclaimLines({ versions, reclaimed, reclaimable }: ReclaimReport): string[] {
+function reclaimLines({ versions, reclaimed, reclaimable }: ReclaimReport, { version }: HeadInfo): string[] {
   const those = versions.length === 1 ? `version ${versions[0]}` : plural(versions.length, 'version');
   return [
     `deleting ${those}, then 'vsimg gc', gives back:`,
@@ -86,6 +87,9 @@ function reclaimLines({ versions, reclaimed, reclaimable }: ReclaimReport): stri
     ...(totalBytes(reclaimable) === 0
       ? []
       : ['of which gc gives back without deleting:', `  ${heldText(reclaimable)}`]),
+    ...(version === null || !versions.includes(version)
+      ? []
+      : [`version ${version} is checked out: what it shares with the working state stays`]),
   ];
 }
 
@@ -129,6 +133,8 @@ async function printText({ output, io }: CommandContext, image: Image, measured:
   }
   if (rows.length > 0) {
     await output.lines(formatTable(COLUMNS, rows).map((line) => fitWidth(line, io.columns)));
+    if (image.info().head.version !== null)
+      await output.line('(* is checked out: what the working state shares with it counts as shared)');
     await output.line('');
   }
   const unneeded = formatSize(usage.unneededDataBytes);

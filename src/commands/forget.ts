@@ -9,7 +9,7 @@ import { displayWidth, fitWidth, pad, subject } from '../cli/table.ts';
 import { parseImage } from '../cli/target.ts';
 import { formatTime, stampSeconds } from '../cli/time.ts';
 import { describeVersion } from '../cli/version-view.ts';
-import { EXIT_STATUS } from '../errors.ts';
+import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import type { ForgetReport, GcReport, KeepPolicy, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
@@ -91,13 +91,22 @@ function parsePolicy(args: Invocation): KeepPolicy {
   const counts = COUNTS.flatMap((name) => {
     const text = args.value(`keep-${name}`);
     if (text === undefined) return [];
-    return [[name, text === 'unlimited' ? Number.POSITIVE_INFINITY : parseCount(text, `--keep-${name}`)] as const];
+    return [[name, parseKeptCount(text, `--keep-${name}`)] as const];
   });
   return {
     ...Object.fromEntries(counts),
     tags: args.values('keep-tag'),
     ...(within === undefined ? {} : { within: parseCalendarSpan(within, '--keep-within') }),
   };
+}
+
+/** Other programs write -1 for what is 'unlimited' here. */
+function parseKeptCount(text: string, what: string): number {
+  if (text === 'unlimited') return Number.POSITIVE_INFINITY;
+  if (/^\d/.test(text)) return parseCount(text, what);
+  throw new VsimgError('usage', `${what} '${text}' is not a number`, {
+    hint: "give one such as 10, or 'unlimited' to keep all",
+  });
 }
 
 interface Outcome {

@@ -48,7 +48,7 @@ export const definition: CommandDefinition = {
     'In the picture each line is a version, newest first, and its width is the disk. A place is coloured by the newest version up ' +
       'to that one that changed anything in it, even if most of it is older.',
   ],
-  statuses: [{ status: EXIT_STATUS.refused, meaning: 'the range reaches behind the end of the disk' }],
+  statuses: [{ status: EXIT_STATUS.refused, meaning: 'the range reaches beyond the end of the disk' }],
 };
 
 const DEFAULT_ROWS = 20;

@@ -171,6 +171,11 @@ export interface AmendOptions {
   readonly tags?: readonly string[];
 }
 
+export interface SquashOptions {
+  /** Nothing is removed. */
+  readonly dryRun?: boolean;
+}
+
 export interface SquashReport {
   /** The version that took in what lay between; as it is now. */
   readonly version: VersionInfo;

@@ -199,8 +199,8 @@ export class Space {
     const start = this.endOffset;
     this.endOffset += lengthBytes;
     if (this.endOffset > MAX_CONTAINER_BYTES)
-      throw new VsimgError('no-space', 'the container would be larger than 2 PiB', {
-        hint: 'run gc, or start a new container',
+      throw new VsimgError('no-space', 'the image would be larger than 2 PiB', {
+        hint: 'run gc, or start a new image',
       });
     return start;
   }

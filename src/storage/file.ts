@@ -77,7 +77,7 @@ export class FileStorage implements LockableStorage {
       const kind = stat.isDirectory()
         ? 'it is a directory'
         : stat.isBlockDevice()
-          ? 'a block device cannot hold a container that is written to'
+          ? 'a block device cannot hold an image that is written to'
           : 'it is not a regular file';
       throw new VsimgError('io', `cannot open '${name}': ${kind}`, { path: name, hint: 'name a regular file' });
     } catch (cause) {

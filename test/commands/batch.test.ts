@@ -90,7 +90,7 @@ commit -m "two words" --tag v2
   });
 
   it.each([
-    ['write --offset 2M --data x', 78, 'line 3: data from 2097152 on reaches behind the end'],
+    ['write --offset 2M --data x', 78, 'line 3: data from 2097152 on reaches beyond the end'],
     ['write --offset 0 nothing.img', 66, "line 3: cannot open 'nothing.img'"],
     ['write', 64, 'line 3: stdin is the script'],
     ['frobnicate', 64, "line 3: unknown command 'frobnicate'; there are read, write"],
@@ -227,7 +227,7 @@ describe('data on the command line of write', () => {
     [['--data', 'x', '--zero', '--length', '1'], 64, '--zero and --data are given together'],
     [['--data', 'x', 'file'], 64, '--data takes no FILE'],
     [['--data', 'x', '--length', '2'], 74, "'--data' ended after 1 of 2 bytes"],
-    [['--data', 'xx', '--offset', '65535'], 78, 'reaches behind the end'],
+    [['--data', 'xx', '--offset', '65535'], 78, 'reaches beyond the end'],
   ])('%j is refused', async (words, status, message) => {
     expect(await fails(status, ['write', 'disk.vsi', ...words])).toContain(message);
   });
