@@ -353,6 +353,13 @@ export class Container {
     this.begun = false;
   }
 
+  /** Writes what the log holds in memory and waits for the disk while others go on: then little is left to be waited for at `publish`. */
+  async writeAhead(): Promise<void> {
+    if (!this.begun) return;
+    await this.log.flush();
+    if (this.options.sync !== 'off') await this.storage.syncMeanwhile?.();
+  }
+
   /** Waits until everything written is durable. */
   sync(): void {
     if (this.options.sync !== 'off') this.storage.sync();

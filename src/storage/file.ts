@@ -1,6 +1,14 @@
 import fs from 'node:fs';
 import { VsimgError } from '../errors.ts';
-import { closeQuietly, type Descriptor, readAt, setLength, syncData, writeAt } from './descriptor.ts';
+import {
+  closeQuietly,
+  type Descriptor,
+  readAt,
+  setLength,
+  syncData,
+  syncDataMeanwhile,
+  writeAt,
+} from './descriptor.ts';
 import { deviceSizeBytes } from './device-size.ts';
 import { findLockHolder, type LockHolder } from './lock-holder.ts';
 import { nativeFs } from './native-fs.ts';
@@ -142,6 +150,11 @@ export class FileStorage implements LockableStorage {
   sync(): void {
     this.#assertOpen();
     if (!this.readOnly) syncData(this.#descriptor);
+  }
+
+  syncMeanwhile(): Promise<void> {
+    this.#assertOpen();
+    return this.readOnly ? Promise.resolve() : syncDataMeanwhile(this.#descriptor);
   }
 
   /** Best effort: where it does not work the bytes stay, and the system is not asked again. */
