@@ -1,12 +1,11 @@
 import { resolve } from 'node:path';
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition, CommandEntry, CommandModule, Completes } from '../cli/definition.ts';
-import { asVsimgError } from '../cli/failure.ts';
+import { asPassedError } from '../cli/failure.ts';
 import type { Invocation } from '../cli/invocation.ts';
 import { parseArguments } from '../cli/parse.ts';
 import { VsimgError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import { isBrokenPipe } from '../storage/system-error.ts';
 import type { SharedContext } from './opening.ts';
 
 /** What stands for IMAGE where no argument has that name. */
@@ -89,10 +88,9 @@ export class SessionCommand {
     try {
       return await module.run(shared);
     } catch (error) {
-      // That nobody takes the output any more is for whoever has it.
-      if (isBrokenPipe(error)) throw error;
-      const known = asVsimgError(error);
-      throw module.statusFor === undefined ? known : known.retold({ exitStatus: module.statusFor(known) });
+      const known = asPassedError(error);
+      if (!(known instanceof VsimgError) || module.statusFor === undefined) throw known;
+      throw known.retold({ exitStatus: module.statusFor(known) });
     }
   }
 }
