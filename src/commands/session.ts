@@ -10,6 +10,8 @@ import type { SharedContext } from './opening.ts';
 
 /** What stands for IMAGE where no argument has that name. */
 const IMAGE_ARGUMENTS: Readonly<Record<string, string>> = { compare: 'A', measure: 'SRC' };
+/** What makes a file must not make it in place of one that is open. */
+const MAKES_IMAGE = 'create';
 
 export interface SessionSettings {
   readonly image: Image;
@@ -96,6 +98,7 @@ export class SessionCommand {
 }
 
 function imageIndex({ name }: CommandEntry, { arguments: all }: CommandDefinition): number {
+  if (name === MAKES_IMAGE) return -1;
   const wanted = IMAGE_ARGUMENTS[name];
   return all.findIndex((argument) =>
     wanted === undefined ? argument.name.startsWith('IMAGE') : argument.name === wanted,

@@ -1,6 +1,7 @@
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/registry.ts';
+import { BINARY } from '../support/cli.ts';
 import { noise, workspace } from '../support/workspace.ts';
 
 /** A line of a batch with what is typed outside for the same, or why a batch refuses it. */
@@ -181,6 +182,103 @@ describe('every command in a batch', () => {
       expect(withoutPlaces(result), line).toEqual(withoutPlaces(alone));
     }
     await ok(['check', 'disk.vsi', '--data', '-q']);
+  });
+});
+
+describe('lines of a batch', () => {
+  const { ok, json, run, fails, path } = workspace();
+  const data = noise(100_000, 1);
+
+  beforeEach(async () => {
+    writeFileSync(path('one.raw'), data);
+    rmSync(path('disk.vsi'), { force: true });
+    await ok(['import', 'one.raw', 'disk.vsi', '-m', 'one', '-q']);
+  });
+
+  it('have their results on stdout, and nothing else there', async () => {
+    const lines = ['write --data hello --offset 10', 'read --offset 10 --length 5', 'tag x', 'read --length 70000'];
+    const log = await ok(['log', 'disk.vsi', '-l', '1', '--oneline']);
+    const { status, stdoutBytes, stderr } = await run([
+      'batch',
+      'disk.vsi',
+      ...[...lines, 'log --oneline'].flatMap((line) => ['-c', line]),
+    ]);
+    const changed = Buffer.from(data);
+    changed.write('hello', 10);
+    const tagged = log.replace('(HEAD -> main)', '(HEAD -> main, tag: x)');
+    const expected = Buffer.concat([Buffer.from('hello'), changed.subarray(0, 70_000), Buffer.from(tagged)]);
+    expect({ status, same: stdoutBytes.equals(expected) }).toEqual({ status: 0, same: true });
+    expect(stderr).toMatch(/^wrote 5 B at 10: .*\ntag x is version 1\n5 commands, published at once\n$/);
+  });
+
+  it.each([
+    ['diff --exit-code -q', 1, 'there are differences'],
+    ['status --exit-code -q', 1, 'there are differences'],
+    ['compare -q one.raw', 1, 'there are differences'],
+    ['compare -q other.raw', 66, "there is no file 'other.raw'"],
+    ['rev-parse --verify -q nothing', 66, 'there is no such version'],
+    ['check -q', 1, 'a check tells of what is published'],
+    ['du', 78, 'the space of versions tells of what is published'],
+    ['du 1', 78, 'the space of versions tells of what is published'],
+    ['show --space', 78, 'the space of versions tells of what is published'],
+  ])('%s, after a change, is a condition that is not met: status %d', async (line, status, message) => {
+    const argv = ['batch', 'disk.vsi', '-c', 'write -q --data x', '-c', line, '-c', 'commit -m never'];
+    expect(await fails(status, argv)).toContain(`-c 2: ${message}`);
+    const { stderr } = await run([...argv, '--json']);
+    expect(JSON.parse(stderr)).toMatchObject({ 'exit-status': status });
+    expect(await json(['status', 'disk.vsi'])).toMatchObject({ head: { version: 1, dirty: false } });
+  });
+
+  it('are carried out as long as conditions are met', async () => {
+    const conditions = ['check -q', 'diff --exit-code -q', 'status --exit-code -q', 'compare -q one.raw'];
+    const argv = ['batch', 'disk.vsi', ...conditions.flatMap((line) => ['-c', line]), '-c', 'tag same'];
+    expect(await run(argv)).toMatchObject({
+      status: 0,
+      stdout: '',
+      stderr: 'tag same is version 1\n5 commands, published at once\n',
+    });
+  });
+
+  it('end with the status of a check that finds damage', async () => {
+    const bytes = readFileSync(path('disk.vsi'));
+    const [, ...positions] = (await json(['map', 'disk.vsi'])).ranges.map(({ offset }: { offset?: number }) => offset);
+    const at = positions.find((offset: number | undefined) => offset !== undefined) ?? 20_000;
+    bytes[at + 5] = (bytes[at + 5] as number) ^ 1;
+    writeFileSync(path('disk.vsi'), bytes);
+    const { status, stderr } = await run(['batch', 'disk.vsi', '-c', 'check --data -q', '-c', 'tag never']);
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: 'vsimg: -c 1: there are errors in the image; the image is unchanged\n',
+    });
+  });
+
+  it('leave no bytes of a disk within a JSON document', async () => {
+    for (const line of ['read --length 4', 'export -', 'map --svg -', 'map --heat']) {
+      const { status, stdout, stderr } = await run(['batch', 'disk.vsi', '--json', '-c', line]);
+      expect({ line, status }).toEqual({ line, status: 64 });
+      expect(JSON.parse(stdout)).toMatchObject({ operations: [], published: false });
+      expect(JSON.parse(stderr).message).toContain('stdout cannot take both');
+    }
+  });
+
+  it('may read stdin where it is not the script', async () => {
+    const argv = ['batch', 'disk.vsi', '-q', '-c', 'import - -m piped', '-c', 'tag piped'];
+    await ok(argv, { stdin: noise(5000, 9) });
+    expect(await json(['log', 'disk.vsi'])).toMatchObject({ versions: [{ message: 'piped', tags: ['piped'] }, {}] });
+    for (const line of ['import -', 'compare -', 'write'])
+      expect(await fails(64, ['batch', 'disk.vsi'], { stdin: `${line}\n` })).toContain('line 1: stdin is the script');
+  });
+
+  it('keep the image locked, whatever they look at', async () => {
+    const lines = ['compare disk.vsi', 'measure', 'export out.raw --force'];
+    const argv = ['batch', 'disk.vsi', '-q', ...lines.flatMap((line) => ['-c', line]), '-c', 'write -'];
+    const { spawn } = await import('node:child_process');
+    const child = spawn(process.execPath, [BINARY, ...argv], { cwd: path('.'), stdio: ['pipe', 'ignore', 'ignore'] });
+    const ended = new Promise((resolve) => child.on('close', resolve));
+    while (!existsSync(path('out.raw'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await fails(75, ['tag', 'disk.vsi', 'x'])).toContain('another process');
+    child.stdin.end('x');
+    expect(await ended).toBe(0);
   });
 });
 
