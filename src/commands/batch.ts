@@ -53,12 +53,16 @@ export const definition: CommandDefinition = {
   access: 'writes',
   examples: [
     {
-      command: "vsimg batch disk.vsi -c 'write --data hello --offset 4k' -c 'commit -m \"say hello\"'",
+      command: "vsimg batch disk.vsi -c 'write --data hello --offset 4k' -c 'commit -m \"say hello\"' -q",
       explanation: 'a change and the version that has it',
     },
     { command: 'vsimg batch disk.vsi changes.txt -q', explanation: 'a script' },
     {
-      command: "seq -f 'write -P 1 --length 512 --offset %gk' 0 8 9999 | vsimg batch disk.vsi",
+      command: "vsimg batch disk.vsi -c 'check -q' -c 'import disk.raw' -q",
+      explanation: 'a new version, unless the image is damaged',
+    },
+    {
+      command: "seq -f 'write -P 1 --length 1k --offset %gk' 0 8 999 | vsimg batch disk.vsi -q",
       explanation: 'many small writes at the price of one start and one wait for the disk',
     },
   ],
@@ -80,7 +84,7 @@ export const definition: CommandDefinition = {
   statuses: [
     {
       status: EXIT_STATUS.differs,
-      meaning: 'a condition was not met: something differs; or check could not be carried out',
+      meaning: 'a condition was not met, or check could not be carried out',
     },
     { status: EXIT_STATUS['check-errors'], meaning: 'check found errors' },
     { status: EXIT_STATUS['check-leaks'], meaning: 'check found leaked space, but no error' },
