@@ -166,6 +166,8 @@ class Batch {
     const kept = output.format === 'json' ? new KeptOutput(io) : undefined;
     const target = kept ?? output;
     const run = () => command.run({ ...this.#context, output: target });
+    // A command that writes to stdout past the output must find there what came before.
+    await output.flush();
     const status = await (command.args.has('quiet') ? target.quietly(run) : run());
     if (status !== 0) throw unmet(name, status);
     return { command: name, result: kept?.take() ?? null };

@@ -196,19 +196,25 @@ describe('lines of a batch', () => {
   });
 
   it('have their results on stdout, and nothing else there', async () => {
-    const lines = ['write --data hello --offset 10', 'read --offset 10 --length 5', 'tag x', 'read --length 70000'];
+    const lines = [
+      'write --data hello --offset 10',
+      'read --offset 10 --length 5',
+      'tag x',
+      'log --oneline',
+      'read --length 70000',
+      'log --oneline',
+      'export -',
+      'log --oneline',
+    ];
     const log = await ok(['log', 'disk.vsi', '-l', '1', '--oneline']);
-    const { status, stdoutBytes, stderr } = await run([
-      'batch',
-      'disk.vsi',
-      ...[...lines, 'log --oneline'].flatMap((line) => ['-c', line]),
-    ]);
+    const { status, stdoutBytes, stderr } = await run(['batch', 'disk.vsi', ...lines.flatMap((line) => ['-c', line])]);
     const changed = Buffer.from(data);
     changed.write('hello', 10);
-    const tagged = log.replace('(HEAD -> main)', '(HEAD -> main, tag: x)');
-    const expected = Buffer.concat([Buffer.from('hello'), changed.subarray(0, 70_000), Buffer.from(tagged)]);
+    const tagged = Buffer.from(log.replace('(HEAD -> main)', '(HEAD -> main, tag: x)'));
+    const hello = Buffer.from('hello');
+    const expected = Buffer.concat([hello, tagged, changed.subarray(0, 70_000), tagged, changed, tagged]);
     expect({ status, same: stdoutBytes.equals(expected) }).toEqual({ status: 0, same: true });
-    expect(stderr).toMatch(/^wrote 5 B at 10: .*\ntag x is version 1\n5 commands, published at once\n$/);
+    expect(stderr).toMatch(/^wrote 5 B at 10: .*\ntag x is version 1\n8 commands, published at once\n$/);
   });
 
   it.each([
@@ -261,6 +267,17 @@ describe('lines of a batch', () => {
     }
   });
 
+  it('show progress one after the other', async () => {
+    const lines = ['check --data', 'export out.raw --force', 'compare out.raw'];
+    const argv = ['batch', 'disk.vsi', '--json', '--progress=json', ...lines.flatMap((line) => ['-c', line])];
+    const { stderr } = await run(argv);
+    const phases = stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).phase);
+    expect([...new Set(phases)]).toEqual(['check', 'export', 'compare']);
+  });
+
   it('may read stdin where it is not the script', async () => {
     const argv = ['batch', 'disk.vsi', '-q', '-c', 'import - -m piped', '-c', 'tag piped'];
     await ok(argv, { stdin: noise(5000, 9) });
@@ -270,12 +287,12 @@ describe('lines of a batch', () => {
   });
 
   it('keep the image locked, whatever they look at', async () => {
-    const lines = ['compare disk.vsi', 'measure', 'export out.raw --force'];
+    const lines = ['compare disk.vsi', 'measure', 'export held.raw'];
     const argv = ['batch', 'disk.vsi', '-q', ...lines.flatMap((line) => ['-c', line]), '-c', 'write -'];
     const { spawn } = await import('node:child_process');
     const child = spawn(process.execPath, [BINARY, ...argv], { cwd: path('.'), stdio: ['pipe', 'ignore', 'ignore'] });
     const ended = new Promise((resolve) => child.on('close', resolve));
-    while (!existsSync(path('out.raw'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (!existsSync(path('held.raw'))) await new Promise((resolve) => setTimeout(resolve, 5));
     expect(await fails(75, ['tag', 'disk.vsi', 'x'])).toContain('another process');
     child.stdin.end('x');
     expect(await ended).toBe(0);
