@@ -17,7 +17,7 @@ import { openFileSource, streamSource } from '../storage/source.ts';
 import type { DataSource } from '../storage/transfer.ts';
 import { commitLines } from './commit-report.ts';
 import { creationOptions } from './create.ts';
-import { withImage, writingOf } from './opening.ts';
+import { standardInput, withImage, writingOf } from './opening.ts';
 import { describeReport } from './write.ts';
 
 const CREATION_OPTIONS = ['block-size', 'compression'] as const;
@@ -85,7 +85,7 @@ interface Imported {
 }
 
 export async function run(context: CommandContext): Promise<number> {
-  const { args, output, io, cleanup } = context;
+  const { args, output, cleanup } = context;
   const sourceName = args.operand(0);
   const path = parseNewImage(args.operand(1));
   const old = statSync(path, { throwIfNoEntry: false });
@@ -98,7 +98,7 @@ export async function run(context: CommandContext): Promise<number> {
       hint: 'SRC is the raw image to import, and IMAGE the .vsi file that it goes into',
     });
   }
-  const opened = sourceName === '-' ? streamSource(io.stdin) : openFileSource(sourceName);
+  const opened = sourceName === '-' ? streamSource(standardInput(context)) : openFileSource(sourceName);
   const forget = cleanup.add(() => opened.close());
   try {
     const shownName = sourceName === '-' ? 'stdin' : `'${sourceName}'`;

@@ -5,12 +5,14 @@ import type { Container } from './container.ts';
 import { findGarbage } from './gc.ts';
 import { type Survey, surveyContainer } from './survey.ts';
 import { dataFreedBy, planSegments } from './thin.ts';
+import { refuseUnpublished } from './transaction.ts';
 
 /**
  * What gc would give back once these versions were deleted, by the plan that it would follow then: chunks that it would
  * write again are packed as it would pack them. Errors: 'corrupt' as gc.
  */
 export async function measureReclaim(container: Container, numbers: readonly number[]): Promise<ReclaimReport> {
+  refuseUnpublished(container, 'the space of versions');
   const now = surveyed(container, new Set());
   const usedBytes = now.survey.used.totalBytes;
   const later = surveyed(container, new Set(numbers));

@@ -65,6 +65,11 @@ export class Space {
     return this.freeTotal + totalOf([lasting, passing]);
   }
 
+  /** Bytes before `end` that the state as it is now, published or not, has no use for: free, pending or set aside. */
+  get unusedBytes(): number {
+    return this.freeBytes + this.pendingBytes + totalOf(this.reserve) + totalOf(this.released);
+  }
+
   get pending(): RecordTree {
     return this.pendingSpace.tree;
   }
