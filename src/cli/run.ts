@@ -1,7 +1,8 @@
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import { isBrokenPipe } from '../storage/system-error.ts';
 import { Cleanup } from './cleanup.ts';
-import type { CommandModule } from './definition.ts';
+import type { CommandContext } from './context.ts';
+import type { CommandDefinition, CommandModule } from './definition.ts';
 import { asVsimgError, describeFailure, formatFailure, formatStack } from './failure.ts';
 import type { Invocation } from './invocation.ts';
 import type { Io, StopSignal } from './io.ts';
@@ -14,25 +15,34 @@ import { asksForVersion, VERSION_LINE } from './version.ts';
 
 const STOP_CODES = { SIGHUP: 'hangup', SIGINT: 'interrupted', SIGTERM: 'terminated' } as const;
 
+/** For a process that carries out command lines of others. */
+export interface Host {
+  /** What is really to be done. Errors: 'usage', 'refused' for what is not done for others. */
+  admit(command: string, definition: CommandDefinition, args: Invocation): Promise<Invocation>;
+  /** What the command gets to work with. */
+  extend(context: CommandContext): CommandContext;
+}
+
 /** What `main` does, with everything it needs loaded. */
-export async function runCommandLine(argv: readonly string[], io: Io): Promise<number> {
+export async function runCommandLine(argv: readonly string[], io: Io, host?: Host): Promise<number> {
   try {
-    return await dispatch(argv, io);
+    return await dispatch(argv, io, host);
   } catch (error) {
     return report(error, { io, json: seemsToWantJson(argv, io.env) });
   }
 }
 
-async function dispatch(argv: readonly string[], io: Io): Promise<number> {
+async function dispatch(argv: readonly string[], io: Io, host: Host | undefined): Promise<number> {
   if (asksForVersion(argv)) return printText(VERSION_LINE, io);
   const [first, ...rest] = argv;
   const entry = first === undefined ? undefined : findCommand(first);
   if (entry === undefined) return printText(await programHelp(argv, io), io);
   const module = await entry.load();
   const parsed = await parseArguments(entry, module.definition, { words: rest, columns: () => io.columns });
-  return parsed.kind === 'help'
-    ? printText(parsed.text, io)
-    : runModule({ name: entry.name, ...module }, parsed.args, io);
+  if (parsed.kind === 'help') return printText(parsed.text, io);
+  const named = { name: entry.name, ...module };
+  if (host === undefined) return runModule(named, parsed.args, { io, argv });
+  return runModule(named, await host.admit(entry.name, module.definition, parsed.args), { io, host });
 }
 
 /** What a command line without a known command comes to. @throws VsimgError 'usage' unless it asks for help */
@@ -76,18 +86,38 @@ interface NamedModule extends CommandModule {
   readonly name: string;
 }
 
-async function runModule(module: NamedModule, args: Invocation, io: Io): Promise<number> {
+interface Running {
+  readonly io: Io;
+  readonly host?: Host;
+  /** The whole command line, where somebody else may carry it out. */
+  readonly argv?: readonly string[];
+}
+
+async function runModule(module: NamedModule, args: Invocation, running: Running): Promise<number> {
   try {
-    return await work(module, args, io);
+    return await work(module, args, running);
   } catch (error) {
+    const forwarded = await forwarding(error, module, running);
+    if (typeof forwarded === 'number') return forwarded;
     const { withOrder } = await import('./word-order.ts');
-    const known = withOrder(asVsimgError(error), module, args.operands);
+    const known = withOrder(asVsimgError(forwarded), module, args.operands);
     const status = module.statusFor?.(known) ?? known.exitStatus;
-    return report(known, { io, json: wantsJson(args, io.env), status });
+    return report(known, { io: running.io, json: wantsJson(args, running.io.env), status });
   }
 }
 
-async function work(module: CommandModule, args: Invocation, io: Io): Promise<number> {
+/** The process that has the image open may be one that does it for us: then that one's status, and else the error. */
+async function forwarding(error: unknown, { definition }: CommandModule, { io, argv }: Running): Promise<unknown> {
+  const isLocked = error instanceof VsimgError && error.code === 'locked' && error.path !== undefined;
+  if (!isLocked || argv === undefined || definition.access !== 'writes') return error;
+  const { forward } = await import('./forward.ts');
+  return forward(error.path, argv, io).then(
+    (status) => status ?? error,
+    (failure: unknown) => failure,
+  );
+}
+
+async function work(module: CommandModule, args: Invocation, { io, host }: Running): Promise<number> {
   const hasNull = module.definition.options.some(({ name }) => name === 'null');
   const settings = settingsOf(args, io, hasNull ? 'with -z' : 'without -z');
   const output = new Output(io, settings);
@@ -109,7 +139,8 @@ async function work(module: CommandModule, args: Invocation, io: Io): Promise<nu
   });
   io.onProgressRequest(() => progress.tell());
   try {
-    const status = await module.run({ io, args, output, progress, cleanup, waitSeconds, commands: COMMANDS });
+    const context: CommandContext = { io, args, output, progress, cleanup, waitSeconds, commands: COMMANDS };
+    const status = await module.run(host === undefined ? context : host.extend(context));
     progress.stop();
     await output.flush();
     return output.lostData ? EXIT_STATUS['broken-pipe'] : status;

@@ -30,6 +30,7 @@ const REFUSED: Readonly<Record<string, Refusal>> = {
   gc: { why: 'it publishes step by step', hint: "run 'vsimg gc' after the batch" },
   'forget --gc': { why: 'gc publishes step by step', hint: "leave it out, and run 'vsimg gc' after the batch" },
   'check --repair': { why: 'a repair publishes by itself', hint: "run 'vsimg check --repair' before the batch" },
+  serve: { why: 'it keeps the image to itself', hint: 'run it by itself' },
   bench: { why: 'it measures an image that nobody else uses', hint: 'run it by itself' },
   completion: { why: 'it works on no image', hint: 'run it by itself' },
   help: { why: 'it works on no image', hint: 'run it by itself' },

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { CommandContext } from '../cli/context.ts';
 import { isSameFile } from '../cli/target.ts';
+import { hasControl } from '../control/caller.ts';
 import { VsimgError } from '../errors.ts';
 import { type OpenFileOptions, openImageFile } from '../image/file.ts';
 import type { Image } from '../image/image.ts';
@@ -68,7 +69,9 @@ export async function withImage<T>(
   if (isShared(context) && isItself(context.image, path)) return action(context.image);
   const isWriter = mode === 'write' || mode === 'repair';
   const writing = isWriter ? writingOf(context) : { locking: lockingOf(context) };
-  const options = { mode, waitSeconds: context.waitSeconds, ...writing, ...(caches === undefined ? {} : { caches }) };
+  // A server has the image for long, and does at once what it is asked for.
+  const waitSeconds = context.waitSeconds > 0 && (await hasControl(path)) ? 0 : context.waitSeconds;
+  const options = { mode, waitSeconds, ...writing, ...(caches === undefined ? {} : { caches }) };
   const image = await openImageFile(path, options).catch((error) => {
     throw named(error, path);
   });

@@ -123,7 +123,7 @@ function isRevision(side: string): boolean {
   return /^@./.test(side);
 }
 
-interface Naming {
+export interface Naming {
   /** As the words were parsed, and as the command has it: what an argument is depends on those beside it. */
   readonly definition: CommandDefinition;
   readonly whole: CommandDefinition;
@@ -131,7 +131,7 @@ interface Naming {
 }
 
 /** With names of files that mean the same in every working directory. */
-async function inFull(args: Invocation, { definition, whole, directory }: Naming): Promise<Invocation> {
+export async function inFull(args: Invocation, { definition, whole, directory }: Naming): Promise<Invocation> {
   const { argumentAt, operandKind, valueKind } = await import('./candidates.ts');
   const name = (text: string, kind: Completes | undefined): string =>
     text !== '' && text !== '-' && (kind === 'file' || (kind === 'image' && !isRevision(text)))

@@ -69,6 +69,11 @@ export class Disks {
     return this.#working;
   }
 
+  /** What was written to the working state, if anything, is part of it for everybody else when this ends, though not lasting. */
+  async settle(): Promise<void> {
+    await this.#working?.settle();
+  }
+
   /** The working state as it is in an image that is open for a long read, so that nobody changes it. */
   state(): Disk {
     if (this.#looks.isBrief) throw new VsimgError('internal', 'the working state of a short look may change');

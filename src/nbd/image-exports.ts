@@ -55,9 +55,13 @@ export class ImageExports implements Exports {
     this.#blockBytes = options.image.info().blockSizeBytes;
   }
 
-  /** True while a client has the working state open for writing. */
-  get hasWriter(): boolean {
-    return this.#hasWriter;
+  /** Keeps clients from writing the working state until it is given back; undefined if one does already. */
+  takeWriter(): (() => void) | undefined {
+    if (this.#hasWriter) return undefined;
+    this.#hasWriter = true;
+    return () => {
+      this.#hasWriter = false;
+    };
   }
 
   *list(): Generator<{ readonly name: string; readonly description: string }> {
@@ -100,15 +104,9 @@ export class ImageExports implements Exports {
       }
       const disk = image.disks.working();
       // Somebody else may have come first since it was looked for.
-      if (!isWritable || this.#hasWriter) return { disk, flags: READ_FLAGS | readOnly, close: async () => {} };
-      this.#hasWriter = true;
-      const close = async (): Promise<void> => {
-        try {
-          await disk.flush();
-        } finally {
-          this.#hasWriter = false;
-        }
-      };
+      const release = isWritable ? this.takeWriter() : undefined;
+      if (release === undefined) return { disk, flags: READ_FLAGS | readOnly, close: async () => {} };
+      const close = (): Promise<void> => disk.flush().finally(release);
       return { disk, flags, close };
     };
     return this.#export({ name: '', description: 'the working state', sizeBytes, flags, open });
