@@ -168,7 +168,7 @@ class Batch {
     const target = kept ?? output;
     const run = () => command.run({ ...this.#context, output: target });
     // A command that writes to stdout past the output must find there what came before.
-    await output.flush();
+    if (kept === undefined) await output.flush();
     const status = await (command.args.has('quiet') ? target.quietly(run) : run());
     if (status !== 0) throw unmet(name, status);
     return { command: name, result: kept?.take() ?? null };
