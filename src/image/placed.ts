@@ -1,20 +1,30 @@
 import { CODEC, presentBefore } from '../format/chunk-table.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
 import type { Run } from '../map/extent-map.ts';
+import { turnGiver } from '../storage/turns.ts';
 import type { BlameRange, PlacedRange } from './api.ts';
 import type { Container } from './container.ts';
 import { type View, viewRuns } from './view.ts';
 
 /** Where the data of ranges lies that `blame` found, in order; what goes on in every respect is one range. */
-export function* placedRanges(container: Container, view: View, ranges: Iterable<BlameRange>): Generator<PlacedRange> {
+export async function* placedRanges(
+  container: Container,
+  view: View,
+  ranges: AsyncIterable<BlameRange>,
+): AsyncGenerator<PlacedRange> {
+  const giveTurn = turnGiver();
   let held: PlacedRange | undefined;
-  for (const range of rawRanges(container, view, ranges)) {
-    if (held !== undefined && continues(held, range)) {
-      held = { ...held, length: held.length + range.length };
-      continue;
+  for await (const range of ranges) {
+    for (const placed of rawRanges(container, view, range)) {
+      if (held !== undefined && continues(held, placed)) {
+        held = { ...held, length: held.length + placed.length };
+        continue;
+      }
+      if (held !== undefined) yield held;
+      held = placed;
+      const turn = giveTurn();
+      if (turn !== undefined) await turn;
     }
-    if (held !== undefined) yield held;
-    held = range;
   }
   if (held !== undefined) yield held;
 }
@@ -29,22 +39,21 @@ function continues(held: PlacedRange, next: PlacedRange): boolean {
   );
 }
 
-function* rawRanges(container: Container, view: View, ranges: Iterable<BlameRange>): Generator<PlacedRange> {
+function* rawRanges(container: Container, view: View, range: BlameRange): Generator<PlacedRange> {
   const { blockBytes } = container;
-  for (const { start, length, kind, version } of ranges) {
-    if (kind === 'zero') {
-      yield { start, length, kind, version, isCompressed: false, hostOffset: undefined };
-      continue;
-    }
-    const end = start + length;
-    for (const run of viewRuns(container, view, { start, end })) {
-      for (const { first, count, ...place } of places(container, run)) {
-        // The range may begin and end within a block.
-        const from = Math.max(start, first * blockBytes);
-        const to = Math.min(end, (first + count) * blockBytes);
-        const hostOffset = place.hostOffset === undefined ? undefined : place.hostOffset + from - first * blockBytes;
-        yield { ...place, start: from, length: to - from, version, hostOffset };
-      }
+  const { start, length, kind, version } = range;
+  if (kind === 'zero') {
+    yield { start, length, kind, version, isCompressed: false, hostOffset: undefined };
+    return;
+  }
+  const end = start + length;
+  for (const run of viewRuns(container, view, { start, end })) {
+    for (const { first, count, ...place } of places(container, run)) {
+      // The range may begin and end within a block.
+      const from = Math.max(start, first * blockBytes);
+      const to = Math.min(end, (first + count) * blockBytes);
+      const hostOffset = place.hostOffset === undefined ? undefined : place.hostOffset + from - first * blockBytes;
+      yield { ...place, start: from, length: to - from, version, hostOffset };
     }
   }
 }

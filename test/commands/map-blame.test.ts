@@ -199,12 +199,12 @@ describe('vsimg blame', () => {
     const [two, one] = versions.map((version: { 'version-id': string }) => version['version-id'].slice(0, 8));
     expect(await ok(['blame', 'a.vsi'])).toBe(
       [
-        `${one} 1 ${DATE}      0 16384 one`,
-        `${two} 2 ${DATE}  16384  8192 two & <more>`,
-        `${one} 1 ${DATE}  24576  8192 one`,
-        `${two} 2 ${DATE}  32768 12288 zero: two & <more>`,
-        `${one} 1 ${DATE}  45056 20480 one`,
-        `00000000 - -                    524288  4096 not committed yet`,
+        `${one} 1 ${DATE}       0   16384 one`,
+        `${two} 2 ${DATE}   16384    8192 two & <more>`,
+        `${one} 1 ${DATE}   24576    8192 one`,
+        `${two} 2 ${DATE}   32768   12288 zero: two & <more>`,
+        `${one} 1 ${DATE}   45056   20480 one`,
+        `00000000 - -                     524288    4096 not committed yet`,
         '',
       ].join('\n'),
     );

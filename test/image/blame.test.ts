@@ -12,6 +12,12 @@ const BLOCKS = 40;
 /** The last block is cut short. */
 const SIZE = BLOCKS * BLOCK - 100;
 
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
+
 /** What each block holds, 0 for a hole, and what made it so. */
 interface State {
   readonly tokens: readonly number[];
@@ -110,10 +116,10 @@ describe('blame', () => {
         const { image, states } = await play(script);
         for (const [version, state] of states) {
           const rev = version === null ? null : String(version);
-          const whole = await image.history.blame({ rev, start: 0 });
+          const whole = await all(image.history.blame({ rev, start: 0 }));
           expect(perBlock(whole, 0, SIZE)).toEqual(expected(state, 0, SIZE));
           if (part.start === part.end) continue;
-          const some = await image.history.blame({ rev, ...part });
+          const some = await all(image.history.blame({ rev, ...part }));
           expect(perBlock(some, part.start, part.end)).toEqual(expected(state, part.start, part.end));
         }
         image.close();
@@ -144,7 +150,7 @@ describe('blame', () => {
     await image.importFrom(sourceOf(noise(8192, 1)), { message: 'small', timeSeconds: TIME });
     const grown = Buffer.concat([noise(8192, 1), Buffer.alloc(8192), noise(4096, 2)]);
     await image.importFrom(sourceOf(grown), { message: 'large', timeSeconds: TIME });
-    expect(await image.history.blame({ rev: null, start: 0 })).toEqual([
+    expect(await all(image.history.blame({ rev: null, start: 0 }))).toEqual([
       { start: 0, length: 8192, kind: 'data', version: 1 },
       { start: 8192, length: 8192, kind: 'zero', version: 2 },
       { start: 16384, length: 4096, kind: 'data', version: 2 },
@@ -152,15 +158,15 @@ describe('blame', () => {
     expect(image.history.changed(1, [{ start: 0, end: 1 }])).toBe(true);
     expect(image.history.changed(1, [{ start: 8192, end: 9000 }])).toBe(false);
     expect(image.history.changed(2, [{ start: 8192, end: 9000 }])).toBe(true);
-    await expect(image.history.blame({ rev: '1', start: 8193 })).rejects.toMatchObject({ code: 'refused' });
-    await expect(image.history.blame({ rev: '9', start: 0 })).rejects.toMatchObject({ code: 'not-found' });
+    await expect(all(image.history.blame({ rev: '1', start: 8193 }))).rejects.toMatchObject({ code: 'refused' });
+    await expect(all(image.history.blame({ rev: '9', start: 0 }))).rejects.toMatchObject({ code: 'not-found' });
     image.close();
   });
 
   it('gives what a deleted version changed to the next one, and knows of images without a version', async () => {
     const { image } = newImage();
     await image.write(0, noise(4096, 1));
-    expect(await image.history.blame({ rev: null, start: 0, end: 8192 })).toEqual([
+    expect(await all(image.history.blame({ rev: null, start: 0, end: 8192 }))).toEqual([
       { start: 0, length: 4096, kind: 'data', version: null },
       { start: 4096, length: 4096, kind: 'zero', version: 0 },
     ]);
@@ -169,7 +175,7 @@ describe('blame', () => {
       await image.write(count * 4096, noise(4096, count));
     }
     await image.deleteVersions(['2']);
-    const owners = (await image.history.blame({ rev: null, start: 0, end: 16384 })).map(({ version }) => version);
+    const owners = (await all(image.history.blame({ rev: null, start: 0, end: 16384 }))).map(({ version }) => version);
     expect(owners).toEqual([1, 3, null]);
     image.close();
   });
@@ -194,7 +200,7 @@ describe('blame', () => {
       const storage = new CountingStorage(new MemoryStorage(disk, { name: 'test.vsi', readOnly: true }));
       const reader = new Image(Container.open(storage));
       storage.reset();
-      const [first] = await reader.history.blame({ rev: String(VERSIONS), start, end });
+      const [first] = await all(reader.history.blame({ rev: String(VERSIONS), start, end }));
       const { reads } = storage.reset();
       expect(first?.version).toBe(start >= 2 ** 39 ? (start - 2 ** 39) / 8192 : 1);
       reader.close();
