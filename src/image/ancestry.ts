@@ -43,6 +43,20 @@ export class Ancestry {
     return this.#isUnchanged(index, index + count, range) ? count : 0;
   }
 
+  /** Where the first `count` extents of the newest state in `range` end, or the range if it has fewer. */
+  async endOfExtents(range: ByteRange, count: number): Promise<number> {
+    const giveTurn = turnGiver();
+    const step = await this.step(0);
+    let left = count;
+    for (const { end } of step === undefined ? [] : this.lineage.extents(step.after, range)) {
+      left--;
+      if (left <= 0) return end;
+      const turn = giveTurn();
+      if (turn !== undefined) await turn;
+    }
+    return range.end;
+  }
+
   async #reach(index: number): Promise<void> {
     const giveTurn = turnGiver();
     while (this.#versions.length <= index && this.#next !== null) {

@@ -8,9 +8,11 @@ import { Claims, rangesBelow } from './claims.ts';
  * More would take much memory, of which no command has more than 256 MiB; with fewer, history is gone through more often: once
  * for each window of the disk.
  */
-const RANGES_AT_ONCE = 65_536;
+const RANGES_AT_ONCE = 131_072;
 /** Of these in a window as it is planned: most windows then need not be cut. */
 const PLANNED_SHARE = 0.75;
+/** An extent of the newest state and the hole behind it. */
+const RANGES_AN_EXTENT = 2;
 /** Windows become wider at most so quickly: what follows may be denser. */
 const MAX_GROWTH = 8;
 
@@ -19,30 +21,48 @@ export interface BlameOptions {
   readonly rangesAtOnce?: number | undefined;
 }
 
-/** Which version changed each part of `range` last, ascending; ranges that touch differ in something. */
+/**
+ * Which version changed each part of `range` last, ascending, some ranges at a time as they become known; ranges that touch
+ * differ in something.
+ */
 export async function* blame(
   ancestry: Ancestry,
   range: ByteRange,
   { rangesAtOnce = RANGES_AT_ONCE }: BlameOptions,
-): AsyncGenerator<BlameRange> {
-  let held: BlameRange | undefined;
-  let widthBytes = range.end - range.start;
+): AsyncGenerator<readonly BlameRange[]> {
+  const plannedCount = rangesAtOnce * PLANNED_SHARE;
+  /** May go on in the next window. */
+  let last: BlameRange | undefined;
+  let widthBytes = Number.POSITIVE_INFINITY;
   for (let { start } = range; start < range.end; ) {
-    const window = new Window({ start, end: Math.min(range.end, start + widthBytes) }, rangesAtOnce);
+    const limit = Math.min(range.end, start + widthBytes);
+    const end = await ancestry.endOfExtents({ start, end: limit }, plannedCount / RANGES_AN_EXTENT);
+    const window = new Window({ start, end }, rangesAtOnce);
     await window.search(ancestry);
-    for (const next of window.ranges()) {
-      if (held !== undefined && held.version === next.version && held.kind === next.kind) {
-        held = { ...held, length: held.length + next.length };
-        continue;
-      }
-      if (held !== undefined) yield held;
-      held = next;
-    }
-    const growth = Math.min(MAX_GROWTH, (rangesAtOnce * PLANNED_SHARE) / window.rangeCount);
+    const known = joined(last, window.ranges());
+    last = known.pop();
+    yield known;
+    const growth = Math.min(MAX_GROWTH, plannedCount / window.rangeCount);
     widthBytes = Math.ceil((window.end - start) * growth);
     start = window.end;
   }
-  if (held !== undefined) yield held;
+  if (last !== undefined) yield [last];
+}
+
+/** Ranges that follow each other without gaps; what says the same becomes one. */
+function joined(first: BlameRange | undefined, others: readonly BlameRange[]): BlameRange[] {
+  const result: BlameRange[] = [];
+  let last = first;
+  for (const next of others) {
+    if (last !== undefined && last.version === next.version && last.kind === next.kind) {
+      last = { ...last, length: last.length + next.length };
+      continue;
+    }
+    if (last !== undefined) result.push(last);
+    last = next;
+  }
+  if (last !== undefined) result.push(last);
+  return result;
 }
 
 /** A part of the disk of which more and more is known; it becomes smaller rather than hold too many ranges. */

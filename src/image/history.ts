@@ -31,7 +31,8 @@ export class History {
     const letGo = this.#looks.hold('required');
     try {
       const { version, range } = this.#find(part);
-      yield* blame(new Ancestry(new Lineage(this.#looks.container), version), range, options);
+      const found = blame(new Ancestry(new Lineage(this.#looks.container), version), range, options);
+      for await (const ranges of found) for (const known of ranges) yield known;
     } finally {
       letGo();
     }
@@ -43,7 +44,8 @@ export class History {
     try {
       const { container } = this.#looks;
       const { version, view, range } = this.#find(part);
-      yield* placedRanges(container, view, blame(new Ancestry(new Lineage(container), version), range, options));
+      const found = blame(new Ancestry(new Lineage(container), version), range, options);
+      for await (const placed of placedRanges(container, view, found)) yield placed;
     } finally {
       letGo();
     }

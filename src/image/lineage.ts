@@ -68,6 +68,14 @@ export class Lineage {
     });
   }
 
+  /** Stretches of a range that a state maps as a whole, ascending. */
+  *extents({ map }: View, within: ByteRange): Generator<ByteRange> {
+    const { blockBytes } = this.container;
+    const extents = map.extents(Math.floor(within.start / blockBytes), Math.ceil(within.end / blockBytes));
+    for (const { start, length } of extents)
+      yield { start: start * blockBytes, end: Math.min(within.end, (start + length) * blockBytes) };
+  }
+
   /** What a step changed within a range, ascending. */
   changes({ before, after }: Step, within: ByteRange): Generator<DiffRange> {
     return diffViews(before, after, this.container.blockBytes, within);

@@ -6,16 +6,16 @@ import type { BlameRange, PlacedRange } from './api.ts';
 import type { Container } from './container.ts';
 import { type View, viewRuns } from './view.ts';
 
-/** Where the data of ranges lies that `blame` found, in order; what goes on in every respect is one range. */
+/** Where the data of ranges lies that `blame` finds, in order; what goes on in every respect is one range. */
 export async function* placedRanges(
   container: Container,
   view: View,
-  ranges: AsyncIterable<BlameRange>,
+  found: AsyncIterable<readonly BlameRange[]>,
 ): AsyncGenerator<PlacedRange> {
   const giveTurn = turnGiver();
   let held: PlacedRange | undefined;
-  for await (const range of ranges) {
-    for (const placed of rawRanges(container, view, range)) {
+  for await (const ranges of found) {
+    for (const placed of rawRanges(container, view, ranges)) {
       if (held !== undefined && continues(held, placed)) {
         held = { ...held, length: held.length + placed.length };
         continue;
@@ -39,21 +39,22 @@ function continues(held: PlacedRange, next: PlacedRange): boolean {
   );
 }
 
-function* rawRanges(container: Container, view: View, range: BlameRange): Generator<PlacedRange> {
+function* rawRanges(container: Container, view: View, ranges: Iterable<BlameRange>): Generator<PlacedRange> {
   const { blockBytes } = container;
-  const { start, length, kind, version } = range;
-  if (kind === 'zero') {
-    yield { start, length, kind, version, isCompressed: false, hostOffset: undefined };
-    return;
-  }
-  const end = start + length;
-  for (const run of viewRuns(container, view, { start, end })) {
-    for (const { first, count, ...place } of places(container, run)) {
-      // The range may begin and end within a block.
-      const from = Math.max(start, first * blockBytes);
-      const to = Math.min(end, (first + count) * blockBytes);
-      const hostOffset = place.hostOffset === undefined ? undefined : place.hostOffset + from - first * blockBytes;
-      yield { ...place, start: from, length: to - from, version, hostOffset };
+  for (const { start, length, kind, version } of ranges) {
+    if (kind === 'zero') {
+      yield { start, length, kind, version, isCompressed: false, hostOffset: undefined };
+      continue;
+    }
+    const end = start + length;
+    for (const run of viewRuns(container, view, { start, end })) {
+      for (const { first, count, ...place } of places(container, run)) {
+        // The range may begin and end within a block.
+        const from = Math.max(start, first * blockBytes);
+        const to = Math.min(end, (first + count) * blockBytes);
+        const hostOffset = place.hostOffset === undefined ? undefined : place.hostOffset + from - first * blockBytes;
+        yield { ...place, start: from, length: to - from, version, hostOffset };
+      }
     }
   }
 }

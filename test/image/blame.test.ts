@@ -83,6 +83,27 @@ async function play(script: readonly Step[]): Promise<{ image: Image; states: Ma
   return { image, states };
 }
 
+/** The same by its definition: the newest version that diff shows a range for. */
+async function byDiff(image: Image, number: number, from: number): Promise<BlameRange[]> {
+  const size = image.sizeOf(String(number));
+  /** Of each byte: twice the version, and one more for data. */
+  const owners = new Int32Array(size);
+  const lineage: number[] = [];
+  for (let at: number | null = number; at !== null; at = image.version(at).parent) lineage.unshift(at);
+  for (const version of lineage)
+    for (const { start, length, kind } of image.changesOf(String(version)))
+      owners.fill(version * 2 + (kind === 'data' ? 1 : 0), start, start + length);
+  const ranges: BlameRange[] = [];
+  for (let start = from; start < size; ) {
+    const owner = owners[start] as number;
+    let end = start + 1;
+    while (end < size && owners[end] === owner) end++;
+    ranges.push({ start, length: end - start, kind: owner % 2 === 1 ? 'data' : 'zero', version: owner >> 1 });
+    start = end;
+  }
+  return ranges;
+}
+
 /** Ranges as a text for each block that they cover whole or in part; they must be in order, without gaps, and no two alike. */
 function perBlock(ranges: readonly BlameRange[], start: number, end: number): string[] {
   const result: string[] = [];
@@ -180,6 +201,56 @@ describe('blame', () => {
     image.close();
   });
 
+  it('finds the same however few ranges it may hold, also after sizes changed and the log was written anew', async () => {
+    await fc.assert(
+      fc.asyncProperty(steps, extracts, fc.integer({ min: 2, max: 9 }), async (script, part, rangesAtOnce) => {
+        const { image } = await play(script);
+        const sizes = [SIZE - 9 * BLOCK, SIZE + 5 * BLOCK, SIZE];
+        for (const size of sizes) {
+          await image.resize(size, { shrink: true });
+          await commit(image);
+        }
+        const compare = async (): Promise<void> => {
+          for (const { number } of image.versions()) {
+            const of = { rev: String(number), start: part.start % image.sizeOf(String(number)) };
+            const whole = await all(image.history.blame(of));
+            expect(whole).toEqual(await byDiff(image, number, of.start));
+            expect(await all(image.history.blame(of, { rangesAtOnce }))).toEqual(whole);
+            expect(await all(image.history.places(of, { rangesAtOnce }))).toEqual(await all(image.history.places(of)));
+          }
+        };
+        await compare();
+        await image.gc({ compact: true });
+        await compare();
+        image.close();
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('knows of what was made zeros again, or what a disk lost in between, though the state before had the same', async () => {
+    const { image } = newImage({ sizeBytes: 64 * 4096 });
+    await image.write(0, noise(4096, 1));
+    for (let count = 1; count <= 3; count++) await commit(image);
+    await image.write(40 * 4096, noise(4096, 2));
+    await commit(image);
+    await image.zero(40 * 4096, 4096);
+    await commit(image);
+    await image.resize(50 * 4096, { shrink: true });
+    await commit(image);
+    await image.resize(64 * 4096);
+    for (let count = 7; count <= 70; count++) await commit(image);
+    const found = await all(image.history.blame({ rev: '70', start: 0 }));
+    expect(found.map(({ start, version }) => [start / 4096, version])).toEqual([
+      [0, 1],
+      [1, 0],
+      [40, 5],
+      [41, 0],
+      [50, 7],
+    ]);
+    image.close();
+  });
+
   const VERSIONS = 400;
 
   it('stops as soon as all is known, and passes over what other versions changed elsewhere', async () => {
@@ -208,8 +279,45 @@ describe('blame', () => {
     };
     const at = (count: number) => 2 ** 39 + count * 8192;
     expect(await readsOf(at(VERSIONS), at(VERSIONS) + 4096)).toBeLessThan(12);
-    // All of history, but nothing of it is compared behind the top of the map.
-    expect(await readsOf(0, 4096)).toBeLessThan(4 * VERSIONS);
+    // The table of versions is read, but hardly any map.
+    expect(await readsOf(0, 4096)).toBeLessThan(VERSIONS);
+  });
+
+  const SPARSE = 4000;
+
+  it('tells the first ranges before it has read all of the map, and reads little more than once for all', async () => {
+    const disk = new MemoryDisk();
+    const image = new Image(
+      Container.create(new MemoryStorage(disk, { name: 'test.vsi' }), {
+        sizeBytes: SPARSE * 1024,
+        blockSizeBytes: 512,
+        compression: { codec: 'none' },
+      }),
+    );
+    for (let block = 0; block < SPARSE; block++) await image.write(block * 1024, noise(512, block));
+    await commit(image);
+    for (let count = 1; count <= 64; count++) {
+      for (let block = count; block < SPARSE; block += 640) await image.write(block * 1024, noise(512, count));
+      await commit(image);
+    }
+    image.close();
+    const storage = new CountingStorage(new MemoryStorage(disk, { name: 'test.vsi', readOnly: true }));
+    const reader = new Image(Container.open(storage));
+    const readsOf = async (rangesAtOnce: number, limit: number): Promise<{ reads: number; found: number }> => {
+      storage.reset();
+      let found = 0;
+      for await (const _ of reader.history.blame({ rev: 'HEAD', start: 0 }, { rangesAtOnce }))
+        if (++found === limit) break;
+      return { reads: storage.reset().reads, found };
+    };
+    const atOnce = await readsOf(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    const inWindows = await readsOf(SPARSE / 20, Number.POSITIVE_INFINITY);
+    expect(inWindows.found).toBe(atOnce.found);
+    expect(atOnce.found).toBeGreaterThan(2 * SPARSE - 10);
+    // The map has some 400 pages.
+    expect(inWindows.reads).toBeLessThan(atOnce.reads * 1.2);
+    expect((await readsOf(SPARSE / 20, SPARSE / 20)).reads).toBeLessThan(atOnce.reads / 20);
+    reader.close();
   });
 });
 
