@@ -232,6 +232,21 @@ describe('vsimg blame', () => {
     ]);
   });
 
+  it('has ranges alone in lines of JSON', async () => {
+    const { stdout } = await runInProcess(['blame', path('a.vsi@v1'), '--json=lines']);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { start: 0, length: 65536, kind: 'data', version: 1 },
+      { start: 65536, length: 983040, kind: 'zero', version: 0 },
+    ]);
+  });
+
+  it('prints nothing of what it can not do', async () => {
+    const refused = await run(['blame', 'a.vsi', '--offset', '1M', '--length', '1', '--json']);
+    expect(refused).toMatchObject({ status: 78, stdout: '' });
+    expect(JSON.parse(refused.stderr).code).toBe('refused');
+  });
+
   it('fits on a terminal', async () => {
     const { stdout } = await runInProcess(['blame', path('a.vsi')], {
       ...{ terminals: 'both', columns: 60, env: { NO_COLOR: '1' } },

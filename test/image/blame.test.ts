@@ -5,18 +5,13 @@ import { Container } from '../../src/image/container.ts';
 import { Image } from '../../src/image/image.ts';
 import { MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
 import { commit, expectBytes, newImage, noise, openDisk, sourceOf, TIME } from '../support/image.ts';
+import { all } from '../support/iterables.ts';
 import { CountingStorage } from '../support/storages.ts';
 
 const BLOCK = 512;
 const BLOCKS = 40;
 /** The last block is cut short. */
 const SIZE = BLOCKS * BLOCK - 100;
-
-async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = [];
-  for await (const item of items) found.push(item);
-  return found;
-}
 
 /** What each block holds, 0 for a hole, and what made it so. */
 interface State {
@@ -228,29 +223,6 @@ describe('blame', () => {
     );
   });
 
-  it('knows of what was made zeros again, or what a disk lost in between, though the state before had the same', async () => {
-    const { image } = newImage({ sizeBytes: 64 * 4096 });
-    await image.write(0, noise(4096, 1));
-    for (let count = 1; count <= 3; count++) await commit(image);
-    await image.write(40 * 4096, noise(4096, 2));
-    await commit(image);
-    await image.zero(40 * 4096, 4096);
-    await commit(image);
-    await image.resize(50 * 4096, { shrink: true });
-    await commit(image);
-    await image.resize(64 * 4096);
-    for (let count = 7; count <= 70; count++) await commit(image);
-    const found = await all(image.history.blame({ rev: '70', start: 0 }));
-    expect(found.map(({ start, version }) => [start / 4096, version])).toEqual([
-      [0, 1],
-      [1, 0],
-      [40, 5],
-      [41, 0],
-      [50, 7],
-    ]);
-    image.close();
-  });
-
   const VERSIONS = 400;
 
   it('stops as soon as all is known, and passes over what other versions changed elsewhere', async () => {
@@ -281,43 +253,6 @@ describe('blame', () => {
     expect(await readsOf(at(VERSIONS), at(VERSIONS) + 4096)).toBeLessThan(12);
     // The table of versions is read, but hardly any map.
     expect(await readsOf(0, 4096)).toBeLessThan(VERSIONS);
-  });
-
-  const SPARSE = 4000;
-
-  it('tells the first ranges before it has read all of the map, and reads little more than once for all', async () => {
-    const disk = new MemoryDisk();
-    const image = new Image(
-      Container.create(new MemoryStorage(disk, { name: 'test.vsi' }), {
-        sizeBytes: SPARSE * 1024,
-        blockSizeBytes: 512,
-        compression: { codec: 'none' },
-      }),
-    );
-    for (let block = 0; block < SPARSE; block++) await image.write(block * 1024, noise(512, block));
-    await commit(image);
-    for (let count = 1; count <= 64; count++) {
-      for (let block = count; block < SPARSE; block += 640) await image.write(block * 1024, noise(512, count));
-      await commit(image);
-    }
-    image.close();
-    const storage = new CountingStorage(new MemoryStorage(disk, { name: 'test.vsi', readOnly: true }));
-    const reader = new Image(Container.open(storage));
-    const readsOf = async (rangesAtOnce: number, limit: number): Promise<{ reads: number; found: number }> => {
-      storage.reset();
-      let found = 0;
-      for await (const _ of reader.history.blame({ rev: 'HEAD', start: 0 }, { rangesAtOnce }))
-        if (++found === limit) break;
-      return { reads: storage.reset().reads, found };
-    };
-    const atOnce = await readsOf(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
-    const inWindows = await readsOf(SPARSE / 20, Number.POSITIVE_INFINITY);
-    expect(inWindows.found).toBe(atOnce.found);
-    expect(atOnce.found).toBeGreaterThan(2 * SPARSE - 10);
-    // The map has some 400 pages.
-    expect(inWindows.reads).toBeLessThan(atOnce.reads * 1.2);
-    expect((await readsOf(SPARSE / 20, SPARSE / 20)).reads).toBeLessThan(atOnce.reads / 20);
-    reader.close();
   });
 });
 
