@@ -2,6 +2,7 @@ import type { CommandContext } from '../cli/context.ts';
 import { requireDataOutput } from '../cli/data-output.ts';
 import { type CommandDefinition, REVISION_OPTION, SYNC_OPTION } from '../cli/definition.ts';
 import { PART_OPTIONS, parsePart } from '../cli/disk-part.ts';
+import { inSmallHeap } from '../cli/heap.ts';
 import type { JsonObject } from '../cli/json.ts';
 import { parseCount } from '../cli/number.ts';
 import { pad } from '../cli/table.ts';
@@ -68,10 +69,10 @@ export async function run(context: CommandContext): Promise<number> {
   const part = { rev, ...parsePart(args) };
   return withImage(context, { path, mode: 'read-long' }, async (image) => {
     if (svg !== undefined) await writeSvg(context, image, { part, rowCount, file: svg });
-    if (output.format === 'json') await printJson(context, image, part);
+    if (output.format === 'json') await inSmallHeap(() => printJson(context, image, part));
     else if (args.has('heat') || (svg === undefined && io.stdoutIsTerminal && !args.has('list')))
       await printHeat(context, image, { part, rowCount });
-    else if (svg === undefined) await printList(context, image, part);
+    else if (svg === undefined) await inSmallHeap(() => printList(context, image, part));
     return 0;
   });
 }

@@ -199,12 +199,12 @@ describe('vsimg blame', () => {
     const [two, one] = versions.map((version: { 'version-id': string }) => version['version-id'].slice(0, 8));
     expect(await ok(['blame', 'a.vsi'])).toBe(
       [
-        `${one} 1 ${DATE}      0 16384 one`,
-        `${two} 2 ${DATE}  16384  8192 two & <more>`,
-        `${one} 1 ${DATE}  24576  8192 one`,
-        `${two} 2 ${DATE}  32768 12288 zero: two & <more>`,
-        `${one} 1 ${DATE}  45056 20480 one`,
-        `00000000 - -                    524288  4096 not committed yet`,
+        `${one} 1 ${DATE}       0   16384 one`,
+        `${two} 2 ${DATE}   16384    8192 two & <more>`,
+        `${one} 1 ${DATE}   24576    8192 one`,
+        `${two} 2 ${DATE}   32768   12288 zero: two & <more>`,
+        `${one} 1 ${DATE}   45056   20480 one`,
+        `00000000 - -                     524288    4096 not committed yet`,
         '',
       ].join('\n'),
     );
@@ -230,6 +230,21 @@ describe('vsimg blame', () => {
     expect((await json(['blame', 'a.vsi', '--offset', '600k'])).ranges).toEqual([
       { start: 614400, length: 434176, kind: 'zero', version: 0 },
     ]);
+  });
+
+  it('has ranges alone in lines of JSON', async () => {
+    const { stdout } = await runInProcess(['blame', path('a.vsi@v1'), '--json=lines']);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { start: 0, length: 65536, kind: 'data', version: 1 },
+      { start: 65536, length: 983040, kind: 'zero', version: 0 },
+    ]);
+  });
+
+  it('prints nothing of what it can not do', async () => {
+    const refused = await run(['blame', 'a.vsi', '--offset', '1M', '--length', '1', '--json']);
+    expect(refused).toMatchObject({ status: 78, stdout: '' });
+    expect(JSON.parse(refused.stderr).code).toBe('refused');
   });
 
   it('fits on a terminal', async () => {
