@@ -26,7 +26,7 @@ import { checkCommit, commitWorking, workingView } from './commit.ts';
 import type { Container } from './container.ts';
 import { describeHead, describeImage, describeVersion, describeVersionsBelow } from './describe.ts';
 import { diffViews } from './diff.ts';
-import { collectGarbage, type GcOptions } from './gc.ts';
+import { collectGarbage, type GcOptions, rehearseGc } from './gc.ts';
 import { History } from './history.ts';
 import { type LookSource, Looks } from './looks.ts';
 import { Queue } from './queue.ts';
@@ -341,11 +341,12 @@ export class Image {
     return this.edits.remove(revs);
   }
 
-  gc(options: GcOptions = {}): Promise<GcReport> {
+  /** `dryRun`: only tells, to the byte, what it would do. */
+  gc(options: GcOptions & { readonly dryRun?: boolean } = {}): Promise<GcReport> {
     return this.changes.run(async () => {
       refuseHeld(this.container, 'gc');
       await this.change(() => this.container.publish());
-      if (options.dryRun === true) return collectGarbage(this.container, options);
+      if (options.dryRun === true) return this.whileHeld(() => rehearseGc(this.container, options), 'required');
       return this.change(() => collectGarbage(this.container, options));
     });
   }

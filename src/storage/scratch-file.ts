@@ -1,0 +1,40 @@
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { VsimgError } from '../errors.ts';
+import { FileStorage } from './file.ts';
+import type { Storage } from './storage.ts';
+import { temporaryName } from './temporary.ts';
+
+/**
+ * A file without a name, which is gone when it is closed or this process ends: beside the file `path`, where there is room
+ * for what belongs to that, or among the system's temporary files where nothing may be written there. Errors: 'permission', 'io'.
+ */
+export function openScratchFile(path: string): Storage {
+  const name = temporaryName(basename(path), 'on');
+  let beside: unknown;
+  for (const directory of [dirname(path), tmpdir()]) {
+    try {
+      return openNameless(join(directory, name), path);
+    } catch (error) {
+      if (!(error instanceof VsimgError) || error.code !== 'permission') throw error;
+      beside ??= error;
+    }
+  }
+  throw beside;
+}
+
+function openNameless(temporaryPath: string, path: string): Storage {
+  const storage = FileStorage.open(temporaryPath, {
+    mode: 'create-exclusive',
+    locking: 'off',
+    name: `temporary file for ${path}`,
+    permissions: 0o600,
+  });
+  try {
+    fs.unlinkSync(temporaryPath);
+  } catch {
+    // Whoever makes a file of that name next takes it for abandoned.
+  }
+  return storage;
+}
