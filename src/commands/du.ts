@@ -29,8 +29,8 @@ export const definition: CommandDefinition = {
     { command: 'vsimg du disk.vsi', explanation: 'where is the space?' },
     { command: 'vsimg du disk.vsi 1..10', explanation: 'is it worth while to delete the first ten?' },
     {
-      command: 'vsimg du disk.vsi 3 --json | jq \'.reclaimed."data-bytes"\'',
-      explanation: "bytes of data that 'delete' and 'gc' would give back",
+      command: 'vsimg du disk.vsi 3 --json | jq \'."reclaimed-bytes"\'',
+      explanation: "by how much 'delete' and 'gc' would make the file shorter",
     },
   ],
   details: [
@@ -38,10 +38,14 @@ export const definition: CommandDefinition = {
       'in which several have blocks each gets its share. Metadata of a version are the pages of its map that no other has; all ' +
       'metadata that are no such pages are summed up as overhead.',
     'What versions share comes back only when all of them are deleted, so a set may give back more than its versions one by ' +
-      "one. And 'vsimg gc' keeps a chunk of which less than a quarter is dead. With REV both is taken into account: it is to the byte " +
-      "by how much the 'data' that 'vsimg info' tells will shrink. Metadata differ by the few pages that 'delete' and 'gc' write " +
-      'themselves. Chunks that gc would pack again are read and packed for that, but nothing is written.',
-    "Versions that 'vsimg delete' would refuse, such as the head's own, may be named.",
+      "one. And 'vsimg gc' keeps a chunk of which less than a quarter is dead, and space in the middle of the file into which " +
+      'nothing from its end fits. With REV all that is taken into account, because it is rehearsed: deleted and collected in a ' +
+      'draft, which takes about as long as doing it, and little memory; what does not fit into that goes to a temporary file.',
+    "So the length that the file then has is told to the byte, and so is by how much the 'data' and the 'metadata' that 'vsimg " +
+      "info' tells shrink (0 for metadata where the pages written for that take more). It is true for one 'vsimg delete' of exactly " +
+      "these versions and a 'vsimg gc' after it, if nobody changes the image before and nobody reads it meanwhile: what a long " +
+      'read of an older state needs is only given back by the next gc.',
+    "Versions that 'vsimg delete' would refuse, such as the head's own, may be named: it is as if they were not protected.",
   ],
   statuses: [],
 };
@@ -68,6 +72,9 @@ export async function run(context: CommandContext): Promise<number> {
         deleted: report.versions,
         reclaimed: describeHeld(report.reclaimed),
         reclaimable: describeHeld(report.reclaimable),
+        'file-size-before': report.fileBytesBefore,
+        'file-size-after': report.fileBytesAfter,
+        'reclaimed-bytes': report.fileBytesBefore - report.fileBytesAfter,
       });
       return 0;
     }
@@ -78,7 +85,7 @@ export async function run(context: CommandContext): Promise<number> {
   });
 }
 
-function reclaimLines({ versions, reclaimed, reclaimable }: ReclaimReport): string[] {
+function reclaimLines({ versions, reclaimed, reclaimable, ...file }: ReclaimReport): string[] {
   const those = versions.length === 1 ? `version ${versions[0]}` : plural(versions.length, 'version');
   return [
     `deleting ${those}, then 'vsimg gc', gives back:`,
@@ -86,7 +93,17 @@ function reclaimLines({ versions, reclaimed, reclaimable }: ReclaimReport): stri
     ...(totalBytes(reclaimable) === 0
       ? []
       : ['of which gc gives back without deleting:', `  ${heldText(reclaimable)}`]),
+    changeOfLength(file),
   ];
+}
+
+function changeOfLength({
+  fileBytesBefore: before,
+  fileBytesAfter: after,
+}: Pick<ReclaimReport, 'fileBytesBefore' | 'fileBytesAfter'>): string {
+  if (before === after) return `the file stays as long as it is: ${formatSize(before)}`;
+  const [difference, adjective] = before > after ? [before - after, 'shorter'] : [after - before, 'longer'];
+  return `the file becomes ${formatSize(difference)} ${adjective}: ${formatSize(before)} -> ${formatSize(after)}`;
 }
 
 interface Measured {

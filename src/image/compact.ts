@@ -26,11 +26,11 @@ export function isWorthCompacting(end: number, least: number): boolean {
   return end > least + Math.max(SLACK_BYTES, least * SLACK_SHARE);
 }
 
-/** Free space from this length on is worth sliding a log down that is in good order: less may be what sliding could not fill. */
+/** Free space from this length on is worth moving all data for: less may be what that could not fill. */
 const SLIDE_BYTES = 64 * 1024;
 const SLIDE_SHARE = 0.02;
 
-/** True if a file whose log is in good order has so much space in it that sliding the log down pays. */
+/** True if a file has so much space in it that moving all data pays. */
 export function isWorthSliding({ end, freeBytes, pendingBytes }: Header['space']): boolean {
   return freeBytes + pendingBytes > Math.max(SLIDE_BYTES, end * SLIDE_SHARE);
 }
@@ -69,6 +69,24 @@ export async function compactTail(container: Container, segments: 'move' | 'stay
     if (container.header.space.end >= endBefore && ++vainRounds === 2) break;
   }
   cutFile(container);
+}
+
+/** Moves all segments behind the end of the file, so that the gaps between them become one: as much free space as the log is long. */
+export async function liftLog(container: Container): Promise<void> {
+  const { space } = container;
+  container.begin();
+  space.keepOrder();
+  const buffer = new Uint8Array(SEGMENT_BYTES);
+  for (const segment of segmentsOf(container)) {
+    moveSegment(container, segment, {
+      buffer,
+      placeForAll: (lengthBytes) => space.allocate(lengthBytes, 'lasting'),
+      placeForChunk: () => undefined,
+      placeForTable: () => undefined,
+      giveBack: (place, lengthBytes) => space.giveBack(place, lengthBytes),
+    });
+  }
+  await container.publish();
 }
 
 /** Moves segments down into free space, the first ones first, so that they lie in the file as they follow each other in the log. */

@@ -5,7 +5,7 @@ import type { HostRange } from '../space/host-range.ts';
 import { UNKNOWN_BIRTH } from '../space/pending.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
-import { compactTail, cutFile, isWorthCompacting, isWorthSliding, slideLog } from './compact.ts';
+import { compactTail, cutFile, isWorthCompacting, isWorthSliding, liftLog, slideLog } from './compact.ts';
 import type { Container } from './container.ts';
 import { LayoutNotes } from './layout.ts';
 import { RangeSet } from './ranges.ts';
@@ -22,11 +22,10 @@ export interface GcOptions {
 
 /** Each but the last one made the file shorter. */
 const MAX_ROUNDS = 8;
-/** Dropping so much of the log, and such a share of the file, is sure to make the file shorter. */
-const SURE_BYTES = 1024 * 1024;
-const SURE_SHARE = 1 / 16;
-/** Up to this length of the file, data that is in nobody's way is moved too where that makes it shorter. */
-const SLIDE_ALL_BYTES = 16 * 1024 * 1024;
+/** To give back so much of the log is worth the pages that it takes, whatever becomes of the end of the file. */
+const SURE_BYTES = 128 * 1024;
+/** Up to this length of the file, all data is moved where gaps between it are too small for what lies behind them. */
+const LIFT_BYTES = 16 * 1024 * 1024;
 
 /**
  * Gives back everything that neither a version nor the working state needs, and makes the file shorter: until
@@ -82,9 +81,10 @@ async function collect(container: Container, options: GcOptions, round: number):
   const { space } = container.header;
   const isLoose = compact ? isWorthSliding(space) : isWorthCompacting(space.end, RECORDS_OFFSET + usedBytes);
   if (!isDirty && !isLoose) return false;
-  const droppedBytes = plans.reduce((total, { freedBytes, thinnedBytes }) => total + freedBytes - thinnedBytes, 0);
-  const isSure = droppedBytes >= Math.max(SURE_BYTES, usedBytes * SURE_SHARE);
-  const ways: Way[] = compact ? ['slide'] : space.end <= SLIDE_ALL_BYTES ? ['move', 'slide all'] : ['move'];
+  const freedBytes = plans.reduce((total, plan) => total + plan.freedBytes, 0);
+  const isSure = round === 0 && freedBytes >= SURE_BYTES;
+  const mayLift = space.end <= LIFT_BYTES && isWorthSliding(space);
+  const ways: Way[] = compact ? ['slide'] : mayLift ? ['move', 'lift'] : ['move'];
   for (const way of ways) {
     const step = { survey, plans, garbage, way };
     if (!isSure && !(await isGain(container, step, { mustShrink: !isDirty || round > 0 }))) continue;
@@ -94,8 +94,9 @@ async function collect(container: Container, options: GcOptions, round: number):
   return false;
 }
 
-/** What follows when nothing is in use any more that need not be: the end of the file moves, all data moves, or both. */
-type Way = 'move' | 'slide' | 'slide all';
+/** What follows when nothing is in use any more that need not be: its end moves down, all data moves down, or
+ * all data moves away and comes back without gaps. */
+type Way = 'move' | 'slide' | 'lift';
 
 interface Round {
   readonly survey: Survey;
@@ -107,6 +108,7 @@ interface Round {
 async function carryOutRound(container: Container, round: Round, onProgress?: OnProgress): Promise<void> {
   const { way } = round;
   await dropAndThin(container, round, onProgress);
+  if (way === 'lift') await liftLog(container);
   if (way !== 'move') await slideLog(container);
   await compactTail(container, way === 'slide' ? 'stay' : 'move');
 }
@@ -124,7 +126,7 @@ async function isGain(
     return draft.storage.size();
   });
   // To move everything costs as much as the file is long.
-  if (round.way === 'slide all') return isWorthCompacting(before, after);
+  if (round.way === 'lift') return isWorthCompacting(before, after);
   return after < before || (after === before && !mustShrink);
 }
 
