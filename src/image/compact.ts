@@ -26,11 +26,11 @@ export function isWorthCompacting(end: number, least: number): boolean {
   return end > least + Math.max(SLACK_BYTES, least * SLACK_SHARE);
 }
 
-/** Free space from this length on is worth moving all data for: less may be what that could not fill. */
+/** Free space from this length on is worth sliding a log down that is in good order: less may be what sliding could not fill. */
 const SLIDE_BYTES = 64 * 1024;
 const SLIDE_SHARE = 0.02;
 
-/** True if a file has so much space in it that moving all data pays. */
+/** True if a file whose log is in good order has so much space in it that sliding the log down pays. */
 export function isWorthSliding({ end, freeBytes, pendingBytes }: Header['space']): boolean {
   return freeBytes + pendingBytes > Math.max(SLIDE_BYTES, end * SLIDE_SHARE);
 }

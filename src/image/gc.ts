@@ -83,7 +83,8 @@ async function collect(container: Container, options: GcOptions, round: number):
   if (!isDirty && !isLoose) return false;
   const freedBytes = plans.reduce((total, plan) => total + plan.freedBytes, 0);
   const isSure = round === 0 && freedBytes >= SURE_BYTES;
-  const mayLift = space.end <= LIFT_BYTES && isWorthSliding(space);
+  const looseBytes = space.freeBytes + space.pendingBytes + freedBytes;
+  const mayLift = space.end <= LIFT_BYTES && isWorthCompacting(space.end, space.end - looseBytes);
   const ways: Way[] = compact ? ['slide'] : mayLift ? ['move', 'lift'] : ['move'];
   for (const way of ways) {
     const step = { survey, plans, garbage, way };
@@ -124,10 +125,17 @@ async function isGain(
     const draft = open();
     await carryOutRound(draft, round);
     return draft.storage.size();
-  });
+  }).catch(withoutRoom);
+  if (after === undefined) return false;
   // To move everything costs as much as the file is long.
   if (round.way === 'lift') return isWorthCompacting(before, after);
   return after < before || (after === before && !mustShrink);
+}
+
+/** Where nothing more can be written, what is left is left for another time: space was given back as far as it surely could. */
+function withoutRoom(error: unknown): undefined {
+  if (!(error instanceof VsimgError) || (error.code !== 'no-space' && error.code !== 'permission')) throw error;
+  return undefined;
 }
 
 async function dropAndThin(
