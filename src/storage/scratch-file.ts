@@ -1,14 +1,17 @@
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { VsimgError } from '../errors.ts';
+import { type ErrorCode, VsimgError } from '../errors.ts';
 import { FileStorage } from './file.ts';
 import type { Storage } from './storage.ts';
 import { temporaryName } from './temporary.ts';
 
+/** Another directory may do. */
+const ELSEWHERE: ReadonlySet<ErrorCode> = new Set(['permission', 'not-found']);
+
 /**
  * A file without a name, which is gone when it is closed or this process ends: beside the file `path`, where there is room
- * for what belongs to that, or among the system's temporary files where nothing may be written there. Errors: 'permission', 'io'.
+ * for what belongs to that, or among the system's temporary files where nothing may be written there. Errors: 'permission', 'no-space', 'io'.
  */
 export function openScratchFile(path: string): Storage {
   const name = temporaryName(basename(path), 'on');
@@ -17,7 +20,7 @@ export function openScratchFile(path: string): Storage {
     try {
       return openNameless(join(directory, name), path);
     } catch (error) {
-      if (!(error instanceof VsimgError) || error.code !== 'permission') throw error;
+      if (!(error instanceof VsimgError) || !ELSEWHERE.has(error.code)) throw error;
       beside ??= error;
     }
   }
