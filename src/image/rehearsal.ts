@@ -1,7 +1,6 @@
 import { SLOT_A_OFFSET, SLOT_B_OFFSET } from '../format/layout.ts';
 import { encodeSlot } from '../format/slot.ts';
 import { Overlay } from '../storage/overlay.ts';
-import { openScratchFile } from '../storage/scratch-file.ts';
 import type { Container } from './container.ts';
 
 /**
@@ -10,6 +9,8 @@ import type { Container } from './container.ts';
  */
 export async function rehearse<T>(container: Container, action: (open: () => Container) => Promise<T>): Promise<T> {
   const { storage, header, generation } = container;
+  // What it needs would take every command longer to load.
+  const { openScratchFile } = await import('../storage/scratch-file.ts');
   const draft = new Overlay(storage, () => openScratchFile(storage.name));
   // A newer state may be in the slots by now, and a collection may have cut off what this one had free at its end.
   if (container.missingBytes === 0 && draft.size() < header.space.end) draft.truncate(header.space.end);
