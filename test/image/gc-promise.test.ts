@@ -17,6 +17,7 @@ import {
   openStorage,
   text,
 } from '../support/image.ts';
+import { PowerCutStorage } from '../support/power-cut.ts';
 import { SeededRandom } from '../support/random.ts';
 import { randomStep, stateOf } from '../support/script.ts';
 import { CountingStorage } from '../support/storages.ts';
@@ -208,5 +209,24 @@ describe('gc', () => {
     await image.deleteVersions(['1', '2']);
     const { sizeBytes } = disk;
     expect((await image.gc()).fileBytesAfter).toBeLessThanOrEqual(sizeBytes);
+  });
+
+  it('can be cut at any moment while all data moves', async () => {
+    const { image, disk } = newImage({ sizeBytes: MIB });
+    await image.write(0, noise(MIB, 1));
+    await commit(image);
+    for (let chunk = 0; chunk < 16; chunk += 2) await image.write(chunk * 65_536, noise(16_384, 100 + chunk));
+    await commit(image);
+    await image.deleteVersions(['1']);
+    image.close();
+    const state = await stateOf(openDisk(disk));
+    const storage = new PowerCutStorage(disk);
+    await openStorage(storage).gc();
+    expect(storage.disk.sizeBytes).toBeLessThan(MIB + 64 * 1024);
+    for (let eventCount = 0; eventCount <= storage.events.length; eventCount++) {
+      const cut = storage.afterCut(eventCount, { seed: eventCount, tearing: 'byte' });
+      await expectClean(cut);
+      expect(await stateOf(openDisk(cut, { readOnly: true })), `cut after ${eventCount}`).toBe(state);
+    }
   });
 });
