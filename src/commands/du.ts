@@ -29,8 +29,8 @@ export const definition: CommandDefinition = {
     { command: 'vsimg du disk.vsi', explanation: 'where is the space?' },
     { command: 'vsimg du disk.vsi 1..10', explanation: 'is it worth while to delete the first ten?' },
     {
-      command: 'vsimg du disk.vsi 3 --json | jq \'.reclaimed."data-bytes"\'',
-      explanation: "bytes of data that 'delete' and 'gc' would give back",
+      command: 'vsimg du disk.vsi 3 --json | jq \'."reclaimed-bytes"\'',
+      explanation: "by how much 'delete' and 'gc' would make the file shorter",
     },
   ],
   details: [
@@ -38,11 +38,15 @@ export const definition: CommandDefinition = {
       'in which several have blocks each gets its share. Metadata of a version are the pages of its map that no other has; all ' +
       'metadata that are no such pages are summed up as overhead.',
     'What versions share comes back only when all of them are deleted, so a set may give back more than its versions one by ' +
-      "one. And 'vsimg gc' keeps a chunk of which less than a quarter is dead. With REV both is taken into account: it is to the byte " +
-      "by how much the 'data' that 'vsimg info' tells will shrink. Metadata differ by the few pages that 'delete' and 'gc' write " +
-      'themselves. Chunks that gc would pack again are read and packed for that, but nothing is written.',
-    "Versions that 'vsimg delete' would refuse, such as the head's own, may be named. The working state needs what it has not " +
-      'changed of the version checked out, so that this is of neither alone, and stays whatever is deleted.',
+      "one. And 'vsimg gc' keeps a chunk of which less than a quarter is dead, and space in the middle of the file into which " +
+      'nothing from its end fits. With REV all that is taken into account, because it is rehearsed: deleted and collected in a ' +
+      'draft, which takes about as long as doing it, and little memory; what does not fit into that goes to a temporary file.',
+    "So the length that the file then has is told to the byte, and so is by how much the 'data' and the 'metadata' that 'vsimg " +
+      "info' tells shrink (0 for metadata where the pages written for that take more). It is true for one 'vsimg delete' of exactly " +
+      "these versions and a 'vsimg gc' after it, if nobody changes the image before and nobody reads it meanwhile: what a long " +
+      'read of an older state needs is only given back by the next gc.',
+    "Versions that 'vsimg delete' would refuse, such as the head's own, may be named: it is as if they were not protected. The working " +
+      'state needs what it has not changed of the version checked out, so that this is of neither alone, and stays whatever is deleted.',
   ],
   statuses: [],
 };
@@ -69,6 +73,9 @@ export async function run(context: CommandContext): Promise<number> {
         deleted: report.versions,
         reclaimed: describeHeld(report.reclaimed),
         reclaimable: describeHeld(report.reclaimable),
+        'file-size-before': report.fileBytesBefore,
+        'file-size-after': report.fileBytesAfter,
+        'reclaimed-bytes': report.fileBytesBefore - report.fileBytesAfter,
       });
       return 0;
     }
@@ -79,7 +86,7 @@ export async function run(context: CommandContext): Promise<number> {
   });
 }
 
-function reclaimLines({ versions, reclaimed, reclaimable }: ReclaimReport, { version }: HeadInfo): string[] {
+function reclaimLines({ versions, reclaimed, reclaimable, ...file }: ReclaimReport, { version }: HeadInfo): string[] {
   const those = versions.length === 1 ? `version ${versions[0]}` : plural(versions.length, 'version');
   return [
     `deleting ${those}, then 'vsimg gc', gives back:`,
@@ -90,7 +97,17 @@ function reclaimLines({ versions, reclaimed, reclaimable }: ReclaimReport, { ver
     ...(version === null || !versions.includes(version)
       ? []
       : [`version ${version} is checked out: what it shares with the working state stays`]),
+    changeOfLength(file),
   ];
+}
+
+function changeOfLength({
+  fileBytesBefore: before,
+  fileBytesAfter: after,
+}: Pick<ReclaimReport, 'fileBytesBefore' | 'fileBytesAfter'>): string {
+  if (before === after) return `the file stays as long as it is: ${formatSize(before)}`;
+  const [difference, adjective] = before > after ? [before - after, 'shorter'] : [after - before, 'longer'];
+  return `the file becomes ${formatSize(difference)} ${adjective}: ${formatSize(before)} -> ${formatSize(after)}`;
 }
 
 interface Measured {

@@ -81,7 +81,7 @@ export const definition: CommandDefinition = {
       "an id ('vsimg help revisions'). Versions are read-only, any number of clients reads them, and they can not be deleted while somebody has them " +
       'open. An export of a branch stays at the version that it named when it was opened. A list of exports has names, and numbers of the newest 1,000 versions.',
     "Scratch exports: 'REV+scratch' begins as that version, and each client that opens it has a private one to write to, in a file without a name in " +
-      'the directory for temporary files (TMPDIR), which is gone when he leaves. With --commit-on-disconnect it becomes a version, made ' +
+      'the directory of the image, or else among the temporary files (TMPDIR), which is gone when he leaves. With --commit-on-disconnect it becomes a version, made ' +
       'from the one that it began as, if anything was written; what is checked out stays as it is, and no branch moves.',
     'With COMMAND a server of its own runs for it: VSIMG_URI is the address (of the export, if exactly one --export is given), and VSIMG_SOCKET its ' +
       'socket, in a directory that nobody else may look into unless --socket or --port is given. One word is run by the shell, so that ' +

@@ -174,6 +174,11 @@ export class Container {
     return new Container(this.storage, { generation, header, staleSlot }, this.options, this.stored);
   }
 
+  /** Opens `storage`, which holds this container, to be changed there beside the same readers. */
+  openCopy(storage: Storage): Container {
+    return Container.open(storage, this.options);
+  }
+
   /** Bytes that the file lacks. */
   get missingBytes(): number {
     const missing = this.header.space.end - this.storage.size();

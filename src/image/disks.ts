@@ -1,7 +1,7 @@
 import { VsimgError } from '../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../format/version-record.ts';
 import { ExtentMap } from '../map/extent-map.ts';
-import { ScratchFile } from '../storage/scratch-file.ts';
+import { openScratchFile } from '../storage/scratch-file.ts';
 import type { ByteRange } from '../storage/transfer.ts';
 import type { CommitOptions } from './api.ts';
 import { commitBeside } from './beside.ts';
@@ -84,8 +84,8 @@ export class Disks {
   scratch(rev: string): OpenScratch {
     const base = this.version(rev);
     const number = this.#looks.look(() => resolve(this.#looks.container, rev));
-    const { blockBytes } = this.#looks.container;
-    const file = ScratchFile.open();
+    const { blockBytes, storage } = this.#looks.container;
+    const file = openScratchFile(storage.name);
     const disk = new ScratchDisk(base.disk, blockBytes, file);
     return {
       disk,
