@@ -1,8 +1,8 @@
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import { isBrokenPipe } from '../storage/system-error.ts';
 import { Cleanup } from './cleanup.ts';
-import type { CommandContext } from './context.ts';
-import type { CommandDefinition, CommandModule } from './definition.ts';
+import type { CommandContext, Host } from './context.ts';
+import type { CommandModule } from './definition.ts';
 import { asVsimgError, describeFailure, formatFailure, formatStack } from './failure.ts';
 import type { Invocation } from './invocation.ts';
 import type { Io, StopSignal } from './io.ts';
@@ -14,14 +14,6 @@ import { seemsToWantJson, settingsOf, waitOf, wantsJson } from './settings.ts';
 import { asksForVersion, VERSION_LINE } from './version.ts';
 
 const STOP_CODES = { SIGHUP: 'hangup', SIGINT: 'interrupted', SIGTERM: 'terminated' } as const;
-
-/** For a process that carries out command lines of others. */
-export interface Host {
-  /** What is really to be done. Errors: 'usage', 'refused' for what is not done for others. */
-  admit(command: string, definition: CommandDefinition, args: Invocation): Promise<Invocation>;
-  /** What the command gets to work with. */
-  extend(context: CommandContext): CommandContext;
-}
 
 /** What `main` does, with everything it needs loaded. */
 export async function runCommandLine(argv: readonly string[], io: Io, host?: Host): Promise<number> {
@@ -139,7 +131,16 @@ async function work(module: CommandModule, args: Invocation, { io, host }: Runni
   });
   io.onProgressRequest(() => progress.tell());
   try {
-    const context: CommandContext = { io, args, output, progress, cleanup, waitSeconds, commands: COMMANDS };
+    const context: CommandContext = {
+      io,
+      args,
+      output,
+      progress,
+      cleanup,
+      waitSeconds,
+      commands: COMMANDS,
+      runCommandLine,
+    };
     const status = await module.run(host === undefined ? context : host.extend(context));
     progress.stop();
     await output.flush();

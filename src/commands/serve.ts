@@ -71,7 +71,7 @@ export const definition: CommandDefinition = {
     },
     {
       command:
-        "vsimg serve disk.vsi --commit-on-disconnect -m 'try it' -- 'qemu-io -f raw -c \"write -P 1 0 4k\" nbd+unix:///v1+scratch?socket=$VSIMG_SOCKET'",
+        "vsimg serve disk.vsi --commit-on-disconnect -m 'try it' -q -- 'qemu-io -f raw -c \"write -P 1 0 4k\" nbd+unix:///v1+scratch?socket=$VSIMG_SOCKET'",
       explanation: 'a private copy of a version that becomes a version of its own',
     },
   ],

@@ -1,23 +1,22 @@
 import { Readable, Writable } from 'node:stream';
-import type { CommandContext } from '../cli/context.ts';
+import type { CommandContext, Host } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
 import type { Invocation } from '../cli/invocation.ts';
 import type { Io } from '../cli/io.ts';
-import { type Host, runCommandLine } from '../cli/run.ts';
 import { ControlListener } from '../control/listener.ts';
 import type { ControlReply, ControlRequest } from '../control/message.ts';
 import { VsimgError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import type { ImageExports } from '../nbd/image-exports.ts';
+import { withFullNames } from './file-names.ts';
 import type { SharedContext } from './opening.ts';
-import { inFull } from './session.ts';
 
 /** Commands that leave the working state as a client has it. */
 const ALWAYS = new Set(['amend', 'branch', 'commit', 'delete', 'forget', 'gc', 'squash', 'tag']);
 /** Those that would change the disk under the hands of whoever has it open. */
 const WITHOUT_WRITER = new Set(['checkout', 'import', 'resize', 'write']);
 
-export interface ServedImage {
+export interface ServedImage extends Pick<CommandContext, 'runCommandLine'> {
   readonly image: Image;
   readonly exports: ImageExports;
   readonly sync: SharedContext['sync'];
@@ -29,7 +28,7 @@ export function listenForCommands(served: ServedImage): Promise<ControlListener>
 }
 
 async function carryOut(
-  { image, exports, sync }: ServedImage,
+  { image, exports, sync, runCommandLine }: ServedImage,
   request: ControlRequest,
   reply: (reply: ControlReply) => Promise<void>,
 ): Promise<number> {
@@ -48,7 +47,7 @@ async function carryOut(
         });
       // What was answered is part of whatever is made of the working state now.
       await image.disks.settle();
-      return inFull(args, { definition, whole: definition, directory: request.directory });
+      return withFullNames(args, { definition, directory: request.directory });
     },
     extend: (context: CommandContext): SharedContext => ({ ...context, image, stdin: 'none', sync }),
   };

@@ -74,11 +74,11 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
 /** Serving goes on without it where it can not be had: then others find the image locked. */
 async function controlFor(
   context: CommandContext,
-  served: Omit<ServedImage, 'sync'>,
+  served: Pick<ServedImage, 'image' | 'exports'>,
 ): Promise<ControlListener | undefined> {
   const { sync } = writingOf(context);
   try {
-    return await listenForCommands({ ...served, sync });
+    return await listenForCommands({ ...served, sync, runCommandLine: context.runCommandLine });
   } catch (error) {
     if (!(error instanceof VsimgError)) throw error;
     await context.output.message(`commands of other processes can not reach this server: ${error.message}`);

@@ -1,6 +1,5 @@
-import { resolve } from 'node:path';
 import type { CommandContext } from '../cli/context.ts';
-import type { CommandDefinition, CommandEntry, CommandModule, Completes } from '../cli/definition.ts';
+import type { CommandDefinition, CommandEntry, CommandModule } from '../cli/definition.ts';
 import { asPassedError } from '../cli/failure.ts';
 import type { Invocation } from '../cli/invocation.ts';
 import { parseArguments } from '../cli/parse.ts';
@@ -18,8 +17,6 @@ export interface SessionSettings {
   readonly commands: readonly CommandEntry[];
   readonly stdin: SharedContext['stdin'];
   readonly sync: SharedContext['sync'];
-  /** Where relative names of files begin, if not in the working directory of this process; they are told in full then. */
-  readonly directory?: string;
 }
 
 /** Command lines for an image that is open already: they are those of the program, but for the name of the image. */
@@ -48,13 +45,10 @@ export class Session {
     const parsed = await parseArguments(entry, definition, { words, columns: () => 80 });
     if (parsed.kind === 'help')
       throw new VsimgError('usage', 'there is no help here', { hint: `see 'vsimg ${name} --help'` });
-    const { directory, image } = this.#settings;
-    const named =
-      directory === undefined
-        ? parsed.args
-        : await inFull(parsed.args, { definition, whole: module.definition, directory });
-    const operands = name === 'compare' ? sides(named, image.path) : named.operands.toSpliced(index, 0, image.path);
-    return new SessionCommand(name, { module, args: named.withOperands(operands), settings: this.#settings });
+    const { args } = parsed;
+    const { image } = this.#settings;
+    const operands = name === 'compare' ? sides(args, image.path) : args.operands.toSpliced(index, 0, image.path);
+    return new SessionCommand(name, { module, args: args.withOperands(operands), settings: this.#settings });
   }
 }
 
@@ -121,31 +115,4 @@ function sides({ operands }: Invocation, path: string): readonly string[] {
 
 function isRevision(side: string): boolean {
   return /^@./.test(side);
-}
-
-export interface Naming {
-  /** As the words were parsed, and as the command has it: what an argument is depends on those beside it. */
-  readonly definition: CommandDefinition;
-  readonly whole: CommandDefinition;
-  readonly directory: string;
-}
-
-/** With names of files that mean the same in every working directory. */
-export async function inFull(args: Invocation, { definition, whole, directory }: Naming): Promise<Invocation> {
-  const { argumentAt, operandKind, valueKind } = await import('./candidates.ts');
-  const name = (text: string, kind: Completes | undefined): string =>
-    text !== '' && text !== '-' && (kind === 'file' || (kind === 'image' && !isRevision(text)))
-      ? resolve(directory, text)
-      : text;
-  const operands = args.operands.map((operand, index) => {
-    const argument = argumentAt(definition.arguments, index);
-    return name(operand, argument === undefined ? undefined : operandKind(argument, whole));
-  });
-  const values = new Map<string, string>();
-  for (const option of definition.options) {
-    if (option.value === undefined || option.repeats === true) continue;
-    const value = args.value(option.name);
-    if (value !== undefined) values.set(option.name, name(value, valueKind(option)));
-  }
-  return args.withOperands(operands).withValues(values);
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Cleanup } from '../../src/cli/cleanup.ts';
@@ -45,36 +45,20 @@ describe('a session', () => {
       const output = new KeptOutput(io);
       const progress = new Progress(io, { show: 'never' });
       const cleanup = new Cleanup();
-      const status = await command.run({ io, output, progress, cleanup, waitSeconds: 0, commands: COMMANDS });
+      const status = await command.run({
+        io,
+        output,
+        progress,
+        cleanup,
+        waitSeconds: 0,
+        commands: COMMANDS,
+        runCommandLine: async () => 0,
+      });
       return { status, document: output.take() };
     } finally {
       image.close();
     }
   }
-
-  it('finds files in the directory it is given', async () => {
-    const directory = path('there');
-    expect(await perform(['compare', 'one.raw'], { directory })).toMatchObject({
-      status: 0,
-      document: { a: { filename: path('disk.vsi') }, b: { filename: path('there/one.raw') }, same: true },
-    });
-    expect(await perform(['compare', '@1', 'other.vsi@1'], { directory })).toMatchObject({
-      document: { a: { version: 1 }, b: { filename: path('there/other.vsi'), version: 1 }, same: true },
-    });
-    await perform(['read', '--length', '10', '-o', 'ten.bin'], { directory });
-    await perform(['export', '-l', '1', 'whole.raw'], { directory });
-    await perform(['map', '--svg', 'map.svg'], { directory });
-    expect(readFileSync(path('there/ten.bin')).equals(noise(50_000, 1).subarray(0, 10))).toBe(true);
-    expect(readFileSync(path('there/whole.raw')).equals(noise(50_000, 1))).toBe(true);
-    expect(readFileSync(path('there/map.svg'), 'utf8')).toContain('<svg');
-    expect(await perform(['import', 'one.raw', '--if-changed'], { directory })).toMatchObject({
-      document: { changed: false },
-    });
-    await expect(perform(['write', 'nowhere.img'], { directory })).rejects.toMatchObject({ code: 'not-found' });
-    // Words that name no file stay what they are.
-    expect(await perform(['diff', '1', 'HEAD'], { directory })).toMatchObject({ status: 0 });
-    expect(await perform(['tag', 'there'], { directory })).toMatchObject({ document: { tag: { name: 'there' } } });
-  });
 
   it('has the stdin that it is given, or none', async () => {
     for (const words of [['write'], ['import', '-'], ['compare', '-']])
@@ -89,7 +73,7 @@ describe('a session', () => {
     const image = await openImageFile(path('disk.vsi'), { mode: 'write' });
     const session = new Session({ image, commands: COMMANDS, stdin: 'none', sync: 'off' });
     const context = { io, output: new KeptOutput(io), progress: new Progress(io, { show: 'never' }) };
-    const rest = { cleanup: new Cleanup(), waitSeconds: 0, commands: COMMANDS };
+    const rest = { cleanup: new Cleanup(), waitSeconds: 0, commands: COMMANDS, runCommandLine: async () => 0 };
     const check = await session.command(['check']);
     const failing = image.transaction(async () => {
       await image.write(0, noise(10, 3));
