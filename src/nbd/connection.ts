@@ -168,6 +168,7 @@ export class Connection implements Wire {
   #close(): void {
     this.#flush();
     const socket = this.#socket;
+    if (socket.destroyed) return;
     const timer = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
     socket.on('close', () => clearTimeout(timer));
     socket.end(() => socket.destroy());

@@ -2,6 +2,7 @@ import { VsimgError } from '../errors.ts';
 import type { Export, Exports, Opened } from './exports.ts';
 import type { Input } from './input.ts';
 import {
+  type ClientFlags,
   CLIENT_FLAGS_BYTES,
   decodeClientFlags,
   decodeContextQuery,
@@ -63,7 +64,7 @@ const MAX_OPTIONS = 1024;
 export class Negotiation {
   readonly #exports: Exports;
   #encryption: Encryption;
-  #flags: { readonly noZeroes: boolean } | undefined;
+  #flags: ClientFlags | undefined;
   #head: OptionHead | undefined;
   /** Of an option that is too long: bytes still to come. */
   #unread = 0;
@@ -112,6 +113,7 @@ export class Negotiation {
   }
 
   async *#answer(option: number, data: Buffer, input: Input): AsyncGenerator<Step> {
+    if (this.#flags?.fixedNewstyle !== true && option !== OPTION.exportName) return yield { kind: 'close' };
     if (this.#encryption === 'required' && option !== OPTION.startTls && option !== OPTION.abort) {
       if (option === OPTION.exportName) return yield { kind: 'close' };
       return yield reply(option, OPTION_REPLY.tlsRequired, 'this server wants TLS');

@@ -121,7 +121,8 @@ export function runShell(script: string, options: RunOptions = {}): Promise<RunR
   return runProgram('bash', ['-c', prelude + script], { ...options, env });
 }
 
-function runProgram(program: string, argv: readonly string[], options: RunOptions): Promise<RunResult> {
+/** Runs any program. */
+export function runProgram(program: string, argv: readonly string[], options: RunOptions): Promise<RunResult> {
   return new Promise((resolve, reject) => {
     const {
       NODE_EXTRA_CA_CERTS: _slow,
