@@ -44,12 +44,20 @@ export function encodeGreeting(): Uint8Array {
   return bytes;
 }
 
+export interface ClientFlags {
+  /** False for an older client, which knows no option but `exportName`. */
+  readonly fixedNewstyle: boolean;
+  readonly noZeroes: boolean;
+}
+
 /** Undefined for flags that nobody knows. */
-export function decodeClientFlags(bytes: Buffer): { readonly noZeroes: boolean } | undefined {
+export function decodeClientFlags(bytes: Buffer): ClientFlags | undefined {
   const flags = bytes.readUInt32BE(0);
-  const known = CLIENT_FLAG.fixedNewstyle | CLIENT_FLAG.noZeroes;
-  if ((flags & CLIENT_FLAG.fixedNewstyle) === 0 || flags > known) return undefined;
-  return { noZeroes: (flags & CLIENT_FLAG.noZeroes) !== 0 };
+  if (flags > (CLIENT_FLAG.fixedNewstyle | CLIENT_FLAG.noZeroes)) return undefined;
+  return {
+    fixedNewstyle: (flags & CLIENT_FLAG.fixedNewstyle) !== 0,
+    noZeroes: (flags & CLIENT_FLAG.noZeroes) !== 0,
+  };
 }
 
 /** Undefined for what is no option. */

@@ -141,6 +141,8 @@ export class Transmission {
     if (command === COMMAND.blockStatus && lengthBytes === 0) return [NBD_ERROR.EINVAL, 'nothing is asked for'];
     if (command === COMMAND.blockStatus && this.#agreement.contexts.length === 0)
       return [NBD_ERROR.EINVAL, 'no context was agreed on'];
+    if (command === COMMAND.read && (flags & COMMAND_FLAG.dontFragment) !== 0 && lengthBytes > PIECE_BYTES)
+      return [NBD_ERROR.EOVERFLOW, `a read in one piece of more than ${PIECE_BYTES} bytes`];
     if (command === COMMAND.read && lengthBytes > MAX_PAYLOAD_BYTES)
       return [NBD_ERROR.EOVERFLOW, `a request of more than ${MAX_PAYLOAD_BYTES} bytes`];
     return undefined;
@@ -148,7 +150,7 @@ export class Transmission {
 
   #read(request: Request): Going {
     const { offset, lengthBytes } = request;
-    if (lengthBytes > PIECE_BYTES && (request.flags & COMMAND_FLAG.dontFragment) === 0) return this.#readLong(request);
+    if (lengthBytes > PIECE_BYTES) return this.#readLong(request);
     try {
       if (!this.#agreement.structured) {
         const { bytes, data } = simpleReply(request.cookie, 0, lengthBytes);
