@@ -149,6 +149,22 @@ describe('the handshake', () => {
     expect(await isClosed(one)).toBe(true);
   });
 
+  it('ends after its time, also while TLS begins', async () => {
+    const never = new Promise<never>(() => {});
+    const { served } = await server({
+      connection: {
+        handshakeMs: 20,
+        encryption: 'required',
+        encrypt: (socket) => Promise.race([never, new Promise<never>((_, fail) => socket.once('close', fail))]),
+      },
+    });
+    const { client, ended } = served.connect();
+    await client.greet();
+    expect(await client.verdict(OPT.startTls)).toBe(REP.ack);
+    await ended;
+    expect(await isClosed(client)).toBe(true);
+  });
+
   it('ends after its time', async () => {
     const { served } = await server({ connection: { handshakeMs: 20 } });
     const { client, ended } = served.connect();
