@@ -23,6 +23,8 @@ export class WorkingDisk implements Disk, DiskWriting {
   #draining: DirtyBlocks | undefined;
   #spare: DirtyBlocks | undefined;
   #drain: Promise<void> | undefined;
+  /** What `zero` is about to do: whoever completes a block in memory must not bring back what was there. */
+  readonly #zeroing = new Set<ByteRange>();
   /** Flushes that began before this one ends are part of the next one. */
   #flushing: Promise<void> | undefined;
   #nextFlush: Promise<void> | undefined;
@@ -82,10 +84,16 @@ export class WorkingDisk implements Disk, DiskWriting {
 
   async zero(guestOffset: number, lengthBytes: number): Promise<void> {
     checkRange(guestOffset, guestOffset + lengthBytes, this.sizeBytes);
-    await this.settle();
-    await this.#change(async (container) => {
-      await zeroBytes(container, guestOffset, lengthBytes);
-    });
+    const range = { start: guestOffset, end: guestOffset + lengthBytes };
+    this.#zeroing.add(range);
+    try {
+      await this.settle();
+      await this.#change(async (container) => {
+        await zeroBytes(container, guestOffset, lengthBytes);
+      });
+    } finally {
+      this.#zeroing.delete(range);
+    }
   }
 
   /** Everything written so far is in the container when it ends, though not lasting. */
@@ -148,7 +156,10 @@ export class WorkingDisk implements Disk, DiskWriting {
     const { blockBytes } = this.#container;
     const whole = new Uint8Array(blockBytes);
     const lengthBytes = Math.min(blockBytes, this.sizeBytes - block * blockBytes);
-    this.read(block * blockBytes, whole.subarray(0, lengthBytes));
+    const from = block * blockBytes;
+    this.read(from, whole.subarray(0, lengthBytes));
+    for (const { start, end } of this.#zeroing)
+      if (start < from + blockBytes && end > from) whole.fill(0, Math.max(0, start - from), Math.min(blockBytes, end - from));
     return whole;
   }
 
