@@ -80,7 +80,13 @@ export class Disks {
     const base = this.version(rev);
     const number = this.#looks.look(() => resolve(this.#looks.container, rev));
     const { blockBytes } = this.#looks.container;
-    const file = ScratchFile.open();
+    let file: ScratchFile;
+    try {
+      file = ScratchFile.open();
+    } catch (error) {
+      void base.close();
+      throw error;
+    }
     const disk = new ScratchDisk(base.disk, blockBytes, file);
     return {
       disk,
