@@ -5,6 +5,7 @@ import { run as gc } from './gc.ts';
 import type { Package } from './peers.ts';
 import type { Report } from './report.ts';
 import { run as series } from './series.ts';
+import { run as serve } from './serve.ts';
 import { run as small } from './small.ts';
 import { run as space } from './space.ts';
 import { run as transfer } from './transfer.ts';
@@ -28,6 +29,7 @@ export const groups = {
   series: { needs: [...DISKS, ...TIMED, 'restic', 'borgbackup', 'casync'], run: series },
   gc: { needs: [...DISKS, ...TIMED, 'qemu-utils'], run: gc },
   fragmentation: { needs: [...DISKS, ...TIMED], run: fragmentation },
+  serve: { needs: [...DISKS, 'qemu-utils', 'fio'], run: serve },
   experiment: { needs: [...DISKS, ...TIMED], run: experiment },
 } satisfies Record<string, Group>;
 

@@ -1,4 +1,4 @@
-export type Unit = 'x' | 's' | 'ms' | 's/GiB' | 'GB/s' | 'MiB' | 'B' | 'B per GiB' | 'B per extent';
+export type Unit = 'x' | 's' | 'ms' | 's/GiB' | 'GB/s' | 'MiB' | 'B' | 'B per GiB' | 'B per extent' | '1/s';
 
 export interface Quantity {
   readonly value: number;
