@@ -3,7 +3,7 @@ import { CODEC } from '../format/chunk-table.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
 import { blake3 } from '../log/hash.ts';
 import type { ChunkPart } from '../log/reader.ts';
-import type { Run } from '../map/extent-map.ts';
+import type { MapChange, Run } from '../map/extent-map.ts';
 import { turnGiver } from '../storage/turns.ts';
 import { isZeroRange } from '../storage/zero.ts';
 import type { WriteReport } from './api.ts';
@@ -97,22 +97,52 @@ export function clearBlocks(container: Container, start: number, end: number): v
 }
 
 /**
- * Writes whole blocks that most likely changed: what is there is not read to compare it, which would cost more than it saves;
- * blocks of zeros become holes.
+ * Writes whole blocks that most likely changed, in ascending order: what is there is not read to compare it, which would cost
+ * more than it saves; blocks of zeros become holes.
  */
 export async function writeDirty(
   container: Container,
   runs: Iterable<{ readonly startBlock: number; readonly bytes: Uint8Array }>,
 ): Promise<void> {
-  const { blockBytes } = container;
+  const { map, log, blockBytes } = container;
+  container.begin();
+  const changes: MapChange[] = [];
   const giveTurn = turnGiver();
   for (const { startBlock, bytes } of runs) {
-    const actions = new Uint8Array(bytes.length / blockBytes);
-    for (let block = 0; block < actions.length; block++)
-      actions[block] = isZeroBlock(bytes, block, blockBytes) ? CLEAR : STORE;
-    await carryOut(container, startBlock, bytes, actions);
+    const count = bytes.length / blockBytes;
+    for (let from = 0; from < count; ) {
+      const isZero = isZeroBlock(bytes, from, blockBytes);
+      let to = from + 1;
+      while (to < count && isZeroBlock(bytes, to, blockBytes) === isZero) to++;
+      if (!isZero)
+        await append(container, startBlock + from, bytes.subarray(from * blockBytes, to * blockBytes), changes);
+      else if (map.extents(startBlock + from, startBlock + to).next().done !== true)
+        changes.push({ start: startBlock + from, length: to - from, log: undefined });
+      from = to;
+    }
     const turn = giveTurn();
     if (turn !== undefined) await turn;
+  }
+  const { youngMark } = log.state;
+  map.setAll(changes, (extent) => {
+    if (extent.kind === EXTENT_KIND.data && extent.log + extent.length > youngMark)
+      log.noteDead(extent.log, extent.length);
+  });
+}
+
+/** Appends blocks to the log, and to `changes` what the map does not say yet. */
+async function append(
+  { log, blockBytes }: Container,
+  start: number,
+  bytes: Uint8Array,
+  changes: MapChange[],
+): Promise<void> {
+  const count = bytes.length / blockBytes;
+  for (let at = 0; at < count; ) {
+    const length = Math.min(count - at, await log.room());
+    const part = bytes.subarray(at * blockBytes, (at + length) * blockBytes);
+    changes.push({ start: start + at, length, log: log.append(start + at, part) });
+    at += length;
   }
 }
 

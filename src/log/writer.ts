@@ -55,7 +55,10 @@ interface Sealing {
 /** What is known of a segment when its chunks are sealed. */
 export type FilledSegment = Pick<ChunkTable, 'blockCount' | 'runs' | 'chunks'>;
 
-type SealedSegment = FilledSegment & Pick<ChunkTable, 'firstLog'> & { readonly deadBlocks: number };
+type SealedSegment = FilledSegment & Pick<ChunkTable, 'firstLog'>;
+
+/** Takes long enough that others should go on meanwhile. */
+const LONG_WRITE_BYTES = 512 * 1024;
 
 /** Appends blocks to the log and counts those that die young. */
 export class LogWriter {
@@ -198,23 +201,26 @@ export class LogWriter {
   private async storeOldest(): Promise<void> {
     const [oldest] = this.sealing;
     if (oldest === undefined) return;
-    this.store(oldest, await oldest.done);
+    await this.store(oldest, await oldest.done);
     this.sealing.shift();
     this.spares.push(oldest.segment.buffer, oldest.into);
   }
 
-  private store({ segment, chunks: raw, into }: Sealing, result: SealResult): void {
+  private async store({ segment, chunks: raw, into }: Sealing, result: SealResult): Promise<void> {
     const seals = sealsOf(result, this.parts.blockBytes);
     const chunks = oneBehindTheOther(seals, raw);
-    const { firstLog, blockCount, runs, deadBlocks } = segment;
-    this.writeSegment(
-      { firstLog, blockCount, runs, deadBlocks, chunks },
-      result.where === 'raw' ? segment.buffer : into,
-    );
+    const { firstLog, blockCount, runs } = segment;
+    const buffer = result.where === 'raw' ? segment.buffer : into;
+    // Blocks may die while it is written.
+    await this.writeSegment({ firstLog, blockCount, runs, chunks }, buffer, () => segment.deadBlocks);
   }
 
   /** Writes the chunks of a sealed segment and its table with one call, and enters it in the log index; places count from 0. */
-  private writeSegment(sealed: SealedSegment, buffer: SegmentBuffer): void {
+  private async writeSegment(
+    sealed: SealedSegment,
+    buffer: SegmentBuffer,
+    countDead: () => number = () => 0,
+  ): Promise<void> {
     const bytes = storedBytesOf(sealed);
     if (bytes === 0) return;
     const { storage, space } = this.parts;
@@ -226,11 +232,13 @@ export class LogWriter {
     placeChunks(encoded, firstPlace);
     let at = place;
     for (const part of withHead(buffer, encoded, bytes)) {
-      storage.write(part, at);
+      if (part.length >= LONG_WRITE_BYTES && storage.writeMeanwhile !== undefined)
+        await storage.writeMeanwhile(part, at);
+      else storage.write(part, at);
       at += part.length;
     }
     const chunks = sealed.chunks.map((chunk) => chunk && { ...chunk, place: firstPlace + chunk.place });
-    this.enter({ ...table, chunks }, encoded, { place, deadBlocks: sealed.deadBlocks });
+    this.enter({ ...table, chunks }, encoded, { place, deadBlocks: countDead() });
   }
 
   private enter(
@@ -271,7 +279,7 @@ export class LogWriter {
    */
   async appendSealed(sealed: FilledSegment, buffer: SegmentBuffer): Promise<number> {
     const firstLog = await this.take(sealed.blockCount);
-    this.writeSegment({ ...sealed, firstLog, deadBlocks: 0 }, buffer);
+    await this.writeSegment({ ...sealed, firstLog }, buffer);
     return firstLog;
   }
 

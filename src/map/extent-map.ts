@@ -26,6 +26,17 @@ export interface Run {
 }
 
 const APPENDED_AT_ONCE = 512;
+/** Extents that are written again at a time, about those of a page. */
+const NEAR_EXTENTS = 160;
+/** So many extents between two changes make them two. */
+const FAR_EXTENTS = 48;
+
+/** Blocks `[start, start + length)` get another meaning: the log run at `log`, or a hole where that is undefined. */
+export interface MapChange {
+  readonly start: number;
+  readonly length: number;
+  readonly log: number | undefined;
+}
 
 /** A map from guest blocks to log blocks, kept as extents; what no extent covers is a hole. */
 export class ExtentMap {
@@ -72,7 +83,7 @@ export class ExtentMap {
 
   /** Maps `[start, start + length)` to the log run at `log`, joining what continues on either side. */
   set(start: number, length: number, log: number): void {
-    this.replace(start, start + length, { start, length, log, kind: EXTENT_KIND.data });
+    this.replace(start, start + length, [{ start, length, log, kind: EXTENT_KIND.data }]);
   }
 
   /**
@@ -100,14 +111,14 @@ export class ExtentMap {
 
   /** Makes `[start, end)` a hole. */
   clear(start: number, end: number): void {
-    if (this.extents(start, end).next().done !== true) this.replace(start, end, undefined);
+    if (this.extents(start, end).next().done !== true) this.replace(start, end, []);
   }
 
   /** Marks `[start, end)` as lost: reading it is an error until it is written again. */
   setLost(start: number, end: number): void {
     for (let from = start; from < end; from += MAX_EXTENT_BLOCKS) {
       const to = Math.min(end, from + MAX_EXTENT_BLOCKS);
-      this.replace(from, to, { start: from, length: to - from, log: 0, kind: EXTENT_KIND.lost });
+      this.replace(from, to, [{ start: from, length: to - from, log: 0, kind: EXTENT_KIND.lost }]);
     }
   }
 
@@ -117,11 +128,65 @@ export class ExtentMap {
     return position === undefined ? undefined : whole(position.leaf, position.index);
   }
 
-  private replace(start: number, end: number, extent: Extent | undefined): void {
+  /**
+   * As `set` and `clear` for many ranges that are ascending and apart: those that lie near each other are one change of the
+   * tree. `onCovered` is told what stood there.
+   */
+  setAll(changes: readonly MapChange[], onCovered: (extent: Extent) => void): void {
+    const last = changes[changes.length - 1];
+    if (last === undefined) return;
+    const end = last.start + last.length;
+    for (let index = 0; index < changes.length; ) index += this.setNear(changes, index, { end, onCovered });
+  }
+
+  /** Changes `changes[index]` and those that follow near it; returns how many. */
+  private setNear(
+    changes: readonly MapChange[],
+    index: number,
+    { end, onCovered }: { readonly end: number; readonly onCovered: (extent: Extent) => void },
+  ): number {
+    const windowStart = (changes[index] as MapChange).start;
+    const extents = this.extents(windowStart, end);
+    let next = extents.next();
+    const window: Extent[] = [];
+    let windowEnd = windowStart;
+    let count = 0;
+    /** Takes what lies before `stop` off the front. */
+    const take = (stop: number): Extent | undefined => {
+      if (next.done === true || next.value.start >= stop) return undefined;
+      const extent = next.value;
+      const extentStop = extent.start + extent.length;
+      if (extentStop <= stop) {
+        next = extents.next();
+        return extent;
+      }
+      next = { done: false, value: cutExtent(extent, stop, extentStop) };
+      return cutExtent(extent, extent.start, stop);
+    };
+    for (let at = index; at < changes.length && window.length < NEAR_EXTENTS; at++) {
+      const { start, length, log } = changes[at] as MapChange;
+      const between: Extent[] = [];
+      for (let extent = take(start); extent !== undefined; extent = take(start)) {
+        between.push(extent);
+        // Far away: nothing is won by writing all of these again.
+        if (between.length > FAR_EXTENTS) break;
+      }
+      if (between.length > FAR_EXTENTS) break;
+      for (const extent of between) push(window, extent);
+      for (let extent = take(start + length); extent !== undefined; extent = take(start + length)) onCovered(extent);
+      if (log !== undefined) push(window, { start, length, log, kind: EXTENT_KIND.data });
+      windowEnd = start + length;
+      count++;
+    }
+    this.replace(windowStart, windowEnd, window);
+    return count;
+  }
+
+  /** `[start, end)` becomes what `extents` say, ascending, joined and inside it; the neighbours join where they continue. */
+  private replace(start: number, end: number, extents: readonly Extent[]): void {
     const entries: Extent[] = [];
     let from = start;
     let to = end;
-    let added = extent;
     let rest: Extent | undefined;
     const before = this.extentAt(start);
     if (before !== undefined) {
@@ -132,33 +197,30 @@ export class ExtentMap {
         entries.push({ ...before, length: start - before.start });
       }
     }
+    const [first] = extents;
     // What ends where this begins may go on here, also when another extent began here so far.
     const left = before?.start === start && start > 0 ? this.extentAt(start - 1) : before;
-    if (left !== undefined && added !== undefined && left.start < start && continues(left, added)) {
+    if (
+      left !== undefined &&
+      first?.start === start &&
+      left.start < start &&
+      continues(left, first) &&
+      from === start
+    ) {
       from = left.start;
-      added = { ...added, start: left.start, log: left.log, length: left.length + added.length };
+      entries.push(left);
     }
+    for (const extent of extents) push(entries, extent);
     const next = this.extentAt(end);
     if (next !== undefined) {
       const nextEnd = next.start + next.length;
       if (next.start >= start && next.start < end && nextEnd > end) rest = cutExtent(next, end, nextEnd);
-      else if (next.start === end && added !== undefined && continues(added, next)) {
-        added = { ...added, length: added.length + next.length };
+      else if (next.start === end && extents.length > 0 && continuesAt(entries, next)) {
+        push(entries, next);
         to = end + 1;
       }
     }
-    const last = entries[0];
-    if (added !== undefined && last !== undefined && continues(last, added)) {
-      entries[0] = { ...last, length: last.length + added.length };
-      added = undefined;
-    }
-    if (added !== undefined) entries.push(added);
-    const tail = entries[entries.length - 1];
-    if (rest !== undefined) {
-      if (extent !== undefined && tail !== undefined && continues(tail, rest))
-        entries[entries.length - 1] = { ...tail, length: tail.length + rest.length };
-      else entries.push(rest);
-    }
+    if (rest !== undefined) push(entries, rest);
     this.tree.replaceRange(from, to, makeExtents(entries));
   }
 }
@@ -172,6 +234,19 @@ function continues(left: Extent, right: Extent): boolean {
     left.log + left.length === right.log &&
     left.length + right.length <= MAX_EXTENT_BLOCKS
   );
+}
+
+function continuesAt(entries: readonly Extent[], next: Extent): boolean {
+  const last = entries[entries.length - 1];
+  return last !== undefined && continues(last, next);
+}
+
+/** Adds an extent that lies behind all of `entries`, joined to the last one where it continues that. */
+function push(entries: Extent[], extent: Extent): void {
+  const last = entries[entries.length - 1];
+  if (last !== undefined && continues(last, extent))
+    entries[entries.length - 1] = { ...last, length: last.length + extent.length };
+  else entries.push(extent);
 }
 
 function whole(leaf: Extents, index: number): Extent {

@@ -69,6 +69,20 @@ export function syncData({ fd, name }: Descriptor): void {
   }
 }
 
+/** As `writeAt` while this thread goes on; the descriptor must stay open, and `buffer` as it is. */
+export async function writeAtMeanwhile(descriptor: Descriptor, buffer: Uint8Array, position: number): Promise<void> {
+  const { fd, name } = descriptor;
+  const count = await new Promise<number>((resolve, reject) => {
+    fs.write(fd, buffer, 0, Math.min(buffer.length, MAX_CALL_BYTES), position, (cause, written) => {
+      if (cause === null) resolve(written);
+      else
+        reject(systemError(`cannot write '${name}' at byte ${position}`, cause, { path: name, hostOffset: position }));
+    });
+  });
+  // What the system did not take at once goes the ordinary way, which tells why.
+  if (count < buffer.length) writeAt(descriptor, buffer.subarray(count), position + count);
+}
+
 /** The same while this thread goes on; the descriptor must stay open meanwhile. */
 export function syncDataMeanwhile({ fd, name }: Descriptor): Promise<void> {
   return new Promise((resolve, reject) => {

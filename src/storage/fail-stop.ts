@@ -67,11 +67,22 @@ export class FailStopStorage implements Storage {
     this.guard(() => this.inner.sync());
   }
 
-  async syncMeanwhile(): Promise<void> {
-    if (this.inner.syncMeanwhile === undefined) return;
+  writeMeanwhile(buffer: Uint8Array, position: number): Promise<void> {
+    const { inner } = this;
+    return this.guardMeanwhile(async () =>
+      inner.writeMeanwhile === undefined ? inner.write(buffer, position) : inner.writeMeanwhile(buffer, position),
+    );
+  }
+
+  syncMeanwhile(): Promise<void> {
+    const { inner } = this;
+    return this.guardMeanwhile(async () => (inner.syncMeanwhile === undefined ? inner.sync() : inner.syncMeanwhile()));
+  }
+
+  private async guardMeanwhile(action: () => Promise<void>): Promise<void> {
     this.guard(() => {});
     try {
-      await this.inner.syncMeanwhile();
+      await action();
     } catch (error) {
       this.failure = error;
       throw error;

@@ -8,6 +8,7 @@ import {
   syncData,
   syncDataMeanwhile,
   writeAt,
+  writeAtMeanwhile,
 } from './descriptor.ts';
 import { deviceSizeBytes } from './device-size.ts';
 import { findLockHolder, type LockHolder } from './lock-holder.ts';
@@ -41,6 +42,8 @@ export class FileStorage implements LockableStorage {
   /** A device's length never changes; a file's is asked for each time, because another process may write it. */
   readonly #deviceSizeBytes: number | undefined;
   #closed = false;
+  /** Calls that go on beside this thread. */
+  #underWay = 0;
   #canPunch = true;
 
   private constructor(
@@ -152,9 +155,14 @@ export class FileStorage implements LockableStorage {
     if (!this.readOnly) syncData(this.#descriptor);
   }
 
+  async writeMeanwhile(buffer: Uint8Array, position: number): Promise<void> {
+    this.#assertWritable();
+    await this.#meanwhile(() => writeAtMeanwhile(this.#descriptor, buffer, position));
+  }
+
   syncMeanwhile(): Promise<void> {
     this.#assertOpen();
-    return this.readOnly ? Promise.resolve() : syncDataMeanwhile(this.#descriptor);
+    return this.readOnly ? Promise.resolve() : this.#meanwhile(() => syncDataMeanwhile(this.#descriptor));
   }
 
   /** Best effort: where it does not work the bytes stay, and the system is not asked again. */
@@ -224,7 +232,18 @@ export class FileStorage implements LockableStorage {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    closeQuietly(this.#descriptor.fd);
+    // Its number could belong to another file before the system gets to what is under way.
+    if (this.#underWay === 0) closeQuietly(this.#descriptor.fd);
+  }
+
+  async #meanwhile(action: () => Promise<void>): Promise<void> {
+    this.#underWay++;
+    try {
+      await action();
+    } finally {
+      this.#underWay--;
+      if (this.#closed && this.#underWay === 0) closeQuietly(this.#descriptor.fd);
+    }
   }
 
   #assertOpen(): void {

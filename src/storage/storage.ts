@@ -30,6 +30,9 @@ export interface Storage {
   /** Writes all of `buffer` at byte `position`, growing the storage (with zeros between) if needed. */
   write(buffer: Uint8Array, position: number): void;
 
+  /** The same while others go on; `buffer` must stay as it is and the storage open. Absent where nothing is to be waited for. */
+  writeMeanwhile?(buffer: Uint8Array, position: number): Promise<void>;
+
   /** Sets the length in bytes; new bytes read as zeros. */
   truncate(lengthBytes: number): void;
 

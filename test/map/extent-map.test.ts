@@ -61,6 +61,24 @@ describe('ExtentMap', () => {
     );
   });
 
+  it('holds the same extents whether ranges are changed one by one or all at once', () => {
+    const random = new SeededRandom(7);
+    const [one, all] = [0, 0].map(() => new ExtentMap(new PageFile().store(), null)) as [ExtentMap, ExtentMap];
+    for (let round = 0; round < 60; round++) {
+      const changes = [];
+      let start = random.below(50);
+      for (; changes.length < 300 && start < 40_000; start += 1 + random.below(random.below(4) === 0 ? 2000 : 6)) {
+        const log = random.below(5) === 0 ? undefined : random.below(2) === 0 ? start + 50_000 : random.below(2 ** 40);
+        changes.push({ start, length: 1, log });
+      }
+      for (const { start, length, log } of changes)
+        if (log === undefined) one.clear(start, start + length);
+        else one.set(start, length, log);
+      all.setAll(changes, () => {});
+    }
+    expect([...all.extents(0, 50_000)]).toEqual([...one.extents(0, 50_000)]);
+  });
+
   it('keeps one extent for writes that follow each other in guest and log', () => {
     const file = new PageFile();
     const map = new ExtentMap(file.store(), null);
