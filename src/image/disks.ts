@@ -39,6 +39,11 @@ export class Disks {
     this.#publish = publish;
   }
 
+  /** To be called before others are asked for where another process may have made versions meanwhile. */
+  renew(): void {
+    this.#looks.renew();
+  }
+
   /** A version, which never changes. Errors: 'not-found', 'usage' for an ambiguous prefix. */
   version(rev: string): OpenDisk {
     const { number, sizeBytes } = this.#looks.look(() => {

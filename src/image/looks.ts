@@ -55,6 +55,12 @@ export class Looks {
     return this.#source !== undefined;
   }
 
+  /** From now on the newest state that there is, unless one is held. */
+  renew(): void {
+    if (this.#source === undefined || this.#isLooking || this.#isPinned || this.#holds > 0) return;
+    if (this.#container.isStale()) this.#container = this.#source.open();
+  }
+
   /** Everything that `action`, and looks within it, read is of one state. It may be called several times. */
   look<T>(action: () => T): T {
     if (this.#isLooking || this.#source === undefined || this.#isPinned) return action();

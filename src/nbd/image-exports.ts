@@ -52,6 +52,7 @@ export class ImageExports implements Exports {
 
   *list(): Generator<{ readonly name: string; readonly description: string }> {
     const { image, only } = this.#options;
+    image.disks.renew();
     if (only !== undefined) {
       for (const name of only) yield { name, description: this.find(name)?.description ?? 'not there any more' };
       return;
@@ -68,6 +69,7 @@ export class ImageExports implements Exports {
   find(name: string): Export | undefined {
     const { image, only } = this.#options;
     if (only !== undefined && !only.has(name)) return undefined;
+    image.disks.renew();
     if (name === '') return this.#working();
     const isRef = image.refs(name).some((ref) => ref.name === name);
     const rev = !isRef && name.endsWith(SCRATCH_SUFFIX) ? name.slice(0, -SCRATCH_SUFFIX.length) : undefined;
