@@ -58,6 +58,8 @@ export interface VsimgErrorDetails {
   readonly guestOffset?: number;
   /** 'locked': the process that holds the lock, or null if that can not be found out. */
   readonly holder?: { readonly pid: number; readonly command: string } | null;
+  /** Where it is not the one of the code. */
+  readonly exitStatus?: number;
   readonly cause?: unknown;
 }
 
@@ -70,6 +72,7 @@ export class VsimgError extends Error {
   readonly hostOffset: number | undefined;
   readonly guestOffset: number | undefined;
   readonly holder: VsimgErrorDetails['holder'];
+  readonly #details: VsimgErrorDetails;
 
   constructor(code: ErrorCode, message: string, details: VsimgErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -79,11 +82,18 @@ export class VsimgError extends Error {
     this.hostOffset = details.hostOffset;
     this.guestOffset = details.guestOffset;
     this.holder = details.holder;
+    this.#details = details;
   }
 
   /** The status the process ends with when this error reaches `main`. */
   get exitStatus(): number {
-    return EXIT_STATUS[this.code];
+    return this.#details.exitStatus ?? EXIT_STATUS[this.code];
+  }
+
+  /** The same error for somebody who knows more of it. */
+  retold(changes: VsimgErrorDetails & { readonly message?: string }): VsimgError {
+    const { message = this.message, ...details } = changes;
+    return new VsimgError(this.code, message, { ...this.#details, cause: this, ...details });
   }
 }
 

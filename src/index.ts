@@ -31,6 +31,7 @@ export type {
   RepairReport,
   SpaceInfo,
   SpaceUsage,
+  SquashOptions,
   SquashReport,
   UnreadableRange,
   VersionInfo,

@@ -9,6 +9,7 @@ const API = [
   'image/api.ts',
   'image/bench.ts',
   'image/compare.ts',
+  'image/disk.ts',
   'image/file.ts',
   'image/image.ts',
   'image/measure.ts',
@@ -26,13 +27,16 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   log: ['map', 'space', 'format', 'storage'],
   versions: ['map', 'format', 'storage'],
   image: ['versions', 'log', 'space', 'map', 'format', 'storage'],
-  nbd: FRONT_END,
+  // zero.ts: zeros are not sent. system-error.ts: sockets fail as files do.
+  nbd: ['storage/zero.ts', 'storage/system-error.ts', ...FRONT_END],
+  // system-error.ts: sockets fail as files do.
+  control: ['storage/system-error.ts'],
   interop: FRONT_END,
   oci: FRONT_END,
   // turns.ts: a loop over pieces gives signals a turn. zero.ts: holes are written as zeros.
-  commands: ['cli', 'nbd', 'interop', 'oci', 'storage/turns.ts', 'storage/zero.ts', ...FRONT_END],
+  commands: ['cli', 'control', 'nbd', 'interop', 'oci', 'storage/turns.ts', 'storage/zero.ts', ...FRONT_END],
   // clock.ts: progress needs time. system-error.ts: stdout fails as files do. new-file.ts: a signal must remove what is half-written.
-  cli: ['image/api.ts', 'storage/clock.ts', 'storage/system-error.ts', 'storage/new-file.ts'],
+  cli: ['control', 'image/api.ts', 'storage/clock.ts', 'storage/system-error.ts', 'storage/new-file.ts'],
 };
 
 /** Layers that may import each package. */

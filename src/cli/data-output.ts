@@ -7,6 +7,7 @@ import type { CommandContext } from './context.ts';
  */
 export function requireDataOutput(context: CommandContext, hint: string): void {
   const { args, output } = context;
-  if (output.format === 'text' || !(args.has('json') || args.has('output'))) return;
+  const isAskedFor = args.has('json') || args.has('output') || !output.takesData;
+  if (output.format === 'text' || !isAskedFor) return;
   throw new VsimgError('usage', 'stdout cannot take both the data and a JSON document', { hint });
 }

@@ -41,6 +41,8 @@ export interface OptionDefinition {
   readonly bare?: string;
   /** Where the name of the value does not say it. */
   readonly completes?: Completes;
+  /** `-5` is the value 5 of it. */
+  readonly digits?: true;
   /** May be given several times. */
   readonly repeats?: true;
   readonly description: string;

@@ -1,5 +1,5 @@
 import { VsimgError } from '../errors.ts';
-import { systemCode, systemError } from '../storage/system-error.ts';
+import { isBrokenPipe, systemCode, systemError } from '../storage/system-error.ts';
 import type { JsonObject } from './json.ts';
 import { oneLine } from './table.ts';
 
@@ -15,6 +15,11 @@ export function asVsimgError(error: unknown): VsimgError {
     hint: 'please report this; VSIMG_DEBUG=1 shows where it happened',
     cause: error,
   });
+}
+
+/** The same for whoever passes it on: that a reader went away is left as it is, for whoever has the output. */
+export function asPassedError(error: unknown): unknown {
+  return isBrokenPipe(error) ? error : asVsimgError(error);
 }
 
 /** `vsimg: what, where; what to do`, on one line. */

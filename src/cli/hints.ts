@@ -2,7 +2,10 @@
 const ELSEWHERE: Readonly<Record<string, string>> = {
   add: "there is no staging: 'vsimg write' changes the working state, 'vsimg commit' keeps it",
   archive: "'vsimg export' writes a version to a raw file",
+  apply: "'vsimg checkout' goes back to a version",
   backup: "'vsimg import' makes the next version of a raw image",
+  bitmap: "'vsimg diff' and 'vsimg map' tell what changed, without bitmaps",
+  bisect: "'vsimg log' lists versions, and 'vsimg export IMAGE@REV' writes each to try",
   br: "it is 'vsimg branch'",
   cat: "'vsimg read' prints bytes of a version",
   ci: "it is 'vsimg commit'",
@@ -10,8 +13,12 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   co: "it is 'vsimg checkout'",
   config: "there is nothing to set up; 'vsimg help environment' lists the variables",
   convert: "'vsimg import' turns a raw image into a version, 'vsimg export' a version into a raw image",
+  copy: 'an image is one file: copy it',
+  'cherry-pick': "versions of disks can not be merged; 'vsimg diff' shows what differs",
   dd: "'vsimg read' and 'vsimg write' move bytes",
   dump: "'vsimg read' prints bytes of a version",
+  find: "'vsimg log --range OFF:LEN' and 'vsimg blame' tell who changed a part of the disk",
+  fetch: 'an image is one file: copy it',
   fsck: "it is 'vsimg check'",
   head: "'vsimg status' shows the head",
   history: "it is 'vsimg log'",
@@ -19,14 +26,22 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   lock: "'vsimg tag --lock' keeps a version from being removed",
   list: "'vsimg log' lists versions, 'vsimg tag' tags, 'vsimg branch' branches",
   ls: "'vsimg log' lists versions, 'vsimg tag' tags, 'vsimg branch' branches",
+  man: "it is 'vsimg help COMMAND'",
   merge:
     "versions of disks can not be merged; 'vsimg diff' shows what differs, 'vsimg squash' joins versions that follow each other",
+  mount: "'vsimg export' writes a version to a file or a device, which can be mounted",
+  mv: "an image is one file: move it; a branch gets another name with 'vsimg branch'",
   prune: "'vsimg forget' removes versions by rules, 'vsimg gc' gives back their space",
   pull: 'an image is one file: copy it',
   push: 'an image is one file: copy it',
   rebase: "an image needs no other file; 'vsimg checkout' continues from any version",
   reflog: "it is 'vsimg log', which lists all versions",
+  'rebuild-index': "it is 'vsimg check --repair'",
+  recover: "it is 'vsimg check --repair'",
+  remote: 'an image is one file: copy it',
   remove: "it is 'vsimg delete'",
+  rename: "make the new name with 'vsimg branch' or 'vsimg tag', and delete the old one with -d",
+  repair: "it is 'vsimg check --repair'",
   reset: "'vsimg checkout IMAGE REV --force' drops what is not committed",
   restore: "'vsimg checkout' goes back to a version, 'vsimg export' writes it to a file",
   revert: "'vsimg checkout' goes back to a version, and the next commit goes on from it",
@@ -34,12 +49,18 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   save: "it is 'vsimg commit'",
   snapshot: "'vsimg commit' makes one, 'vsimg log' lists them, 'vsimg checkout' goes back, 'vsimg delete' removes",
   snapshots: "it is 'vsimg log'",
+  size: "it is 'vsimg info' or, of versions, 'vsimg du'",
   stash: "'vsimg commit' keeps what was changed, on a branch of its own if it is only for now",
+  stats: "it is 'vsimg info' or, of versions, 'vsimg du'",
   st: "it is 'vsimg status'",
   switch: "it is 'vsimg checkout'",
   tags: "it is 'vsimg tag'",
   branches: "it is 'vsimg branch'",
+  truncate: "it is 'vsimg resize'",
+  undo: "'vsimg checkout IMAGE --force' drops what is not committed",
+  unlock: "it is 'vsimg tag --unlock'",
   verify: "it is 'vsimg check --data'",
+  version: "it is 'vsimg --version'",
   versions: "it is 'vsimg log'",
 };
 
@@ -48,30 +69,5 @@ export function hintFor(word: string): string | undefined {
   return Object.hasOwn(ELSEWHERE, word) ? ELSEWHERE[word] : undefined;
 }
 
-/** The same for options, and for more arguments than a command takes, by the command and what was typed. */
-const WITH_COMMAND: Readonly<Record<string, string>> = {
-  'commit --amend': "it is 'vsimg amend'",
-  'commit -a': 'there is no staging: all that was written is committed',
-  'check -r': "it is '--repair'",
-  'branch -m': "make the new name with 'vsimg branch IMAGE NEW OLD', and delete the old one with -d",
-  'branch -v': "'vsimg branch IMAGE' shows versions and messages",
-  'branch -a': "'vsimg branch IMAGE' lists all",
-  'tag -l': "'vsimg tag IMAGE' lists all",
-  'tag -a': "'vsimg tag IMAGE NAME REV' makes a tag; the message is that of the version",
-  'log --all': 'without @REV all versions are listed',
-  'log -p': "'vsimg show' and 'vsimg diff' show what changed",
-  'log more': '-n N lists the newest N',
-  'forget --prune': "it is '--gc'",
-  'blame -L': 'a range is --offset and --length',
-  'gc --prune': "'vsimg forget' removes versions by rules",
-  'compare more': 'two versions are IMAGE@A IMAGE@B',
-  'squash more': 'write A..B',
-  'info -U': 'info never waits for a writer',
-  'create -f': 'the format is always vsi',
-};
-
-/** `what`: an option as it was typed, or 'more'. */
-export function hintWithin(command: string, what: string): string | undefined {
-  const key = `${command} ${what}`;
-  return Object.hasOwn(WITH_COMMAND, key) ? WITH_COMMAND[key] : undefined;
-}
+/** For tests: every hint there is. */
+export const COMMAND_HINTS: readonly string[] = Object.values(ELSEWHERE);

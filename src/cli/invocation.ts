@@ -24,6 +24,21 @@ export class Invocation {
     return value;
   }
 
+  /** The same options with other arguments. */
+  withOperands(operands: readonly string[]): Invocation {
+    return new Invocation(operands, this.#options);
+  }
+
+  /** The same with other values of options. */
+  withValues(values: ReadonlyMap<string, OptionValue>): Invocation {
+    return new Invocation(this.#operands, new Map([...this.#options, ...values]));
+  }
+
+  /** Whether the definition has such an option. */
+  knows(name: string): boolean {
+    return this.#options.has(name);
+  }
+
   /** Whether an option was given at all. */
   has(name: string): boolean {
     return this.#value(name) !== undefined;

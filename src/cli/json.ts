@@ -25,6 +25,7 @@ export class JsonListDocument {
   readonly #write: (text: string) => Promise<void>;
   readonly #layout: JsonLayout;
   #count = 0;
+  #isBehind = false;
 
   constructor(write: (text: string) => Promise<void>, layout: JsonLayout = 'document') {
     this.#write = write;
@@ -38,9 +39,20 @@ export class JsonListDocument {
   }
 
   async item(value: JsonValue): Promise<void> {
-    if (this.#layout === 'lines') return this.#write(formatJson(value, 'lines'));
+    if (this.#layout === 'lines') {
+      if (!this.#isBehind) await this.#write(formatJson(value, 'lines'));
+      return;
+    }
     await this.#write(`${this.#count === 0 ? '' : ','}\n    ${JSON.stringify(value)}`);
     this.#count += 1;
+  }
+
+  /** Ends the list and opens another one behind it, which is no part of the layout of lines. */
+  async openAnother(listName: string): Promise<void> {
+    this.#isBehind = true;
+    if (this.#layout === 'lines') return;
+    await this.#write(`${this.#count === 0 ? '' : '\n  '}],\n  ${JSON.stringify(listName)}: [`);
+    this.#count = 0;
   }
 
   async close(tail: JsonObject = {}): Promise<void> {

@@ -22,10 +22,13 @@ const BUFFER_CHARACTERS = 65536;
  */
 export class Output {
   readonly format: OutputFormat;
-  readonly quiet: boolean;
+  /** Whether bytes of a disk may be written here, beside whatever else is. */
+  readonly takesData: boolean = true;
   readonly #jsonLayout: JsonLayout;
   readonly #io: Io;
   #text = '';
+  #quiet: boolean;
+  #messages: 'stdout' | 'stderr' = 'stdout';
   #closed = false;
   #failure: VsimgError | undefined;
   #stream: Writable | undefined;
@@ -34,12 +37,34 @@ export class Output {
   constructor(io: Io, settings: OutputSettings) {
     this.#io = io;
     this.format = settings.format;
-    this.quiet = settings.quiet;
+    this.#quiet = settings.quiet;
     this.#jsonLayout = settings.jsonLayout ?? 'document';
+  }
+
+  get quiet(): boolean {
+    return this.#quiet;
   }
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** From now on stdout has results only: where there are results of many commands, nobody could tell them from messages. */
+  sendMessagesToStderr(): void {
+    this.#messages = 'stderr';
+    // Nobody is left to be told if stderr is closed.
+    this.#io.stderr.on('error', () => undefined);
+  }
+
+  /** As if `-q` was given until `action` ends. */
+  async quietly<T>(action: () => Promise<T>): Promise<T> {
+    const before = this.#quiet;
+    this.#quiet = true;
+    try {
+      return await action();
+    } finally {
+      this.#quiet = before;
+    }
   }
 
   /** Whether bytes of a disk were written that nobody took: a list that is cut off serves, half a disk does not. */
@@ -77,6 +102,15 @@ export class Output {
 
   /** Says what was done; left out with `-q` and in JSON. */
   async message(text: string): Promise<void> {
+    if (this.#messages === 'stdout') return this.finding(text);
+    if (this.quiet || this.format !== 'text') return;
+    // On a terminal both are seen, in their order.
+    await this.flush();
+    this.#io.stderr.write(`${text}\n`);
+  }
+
+  /** A line of a result of which the exit status tells the most: left out with `-q` and in JSON. */
+  async finding(text: string): Promise<void> {
     if (!this.quiet) await this.line(text);
   }
 
@@ -162,6 +196,7 @@ export class Output {
 
 /** Keeps the one document of a command for somebody else to print. */
 export class KeptOutput extends Output {
+  override readonly takesData = false;
   readonly #parts: string[] = [];
 
   constructor(io: Io) {

@@ -8,8 +8,8 @@ import {
   isSignedArgument,
   type OptionDefinition,
 } from './definition.ts';
-import { hintWithin } from './hints.ts';
 import { Invocation, type OptionValue } from './invocation.ts';
+import { hintWithin } from './option-hints.ts';
 import { formOf } from './quick-parse.ts';
 
 /** Wider lines are hard to read. */
@@ -232,11 +232,12 @@ function parse(command: Command, argv: readonly string[]): string | undefined {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.helpDisplayed') return text;
-    throw usageError(error, command.name());
+    throw usageError(error, command);
   }
 }
 
-function usageError(error: CommanderError, name: string): VsimgError {
+function usageError(error: CommanderError, command: Command): VsimgError {
+  const name = command.name();
   const [first = '', ...rest] = error.message.split('\n');
   const guess = rest.map((line) => line.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did')).join(' ');
   const message = first
@@ -247,6 +248,10 @@ function usageError(error: CommanderError, name: string): VsimgError {
   const typed = /^unknown option '(-[^'=]*)/.exec(message)?.[1] ?? (message.startsWith('too many') ? 'more' : '');
   const known = hintWithin(name.replace(/^vsimg /, ''), typed);
   if (known !== undefined) return new VsimgError('usage', message, { hint: known });
+  if (error.code === 'commander.missingArgument') {
+    const words = command.usage().replace(/ \[OPTION\.\.\.\]$/, '');
+    return new VsimgError('usage', message, { hint: `write '${name} ${words}'; ${see}` });
+  }
   // What commander says when nothing is left to parse is meant for its own code.
   if (error.code === 'commander.help') return new VsimgError('usage', 'no command given', { hint: see });
   return new VsimgError('usage', message, { hint: guess === '' ? see : `${guess} ${see}` });

@@ -48,6 +48,8 @@ export class Progress {
   /** Begins to measure; call the result with how far the work is. */
   start(title: string): OnProgress {
     this.#tellLast();
+    if (this.#finished) this.#decided = false;
+    this.#finished = false;
     this.#toldMilliseconds = undefined;
     this.#doneBytes = 0;
     this.#totalBytes = undefined;

@@ -31,6 +31,22 @@ export function quickParse(definition: CommandDefinition, argv: readonly string[
   return isCountRight(definition, operands.length) ? new Invocation(operands, options) : undefined;
 }
 
+/** Words such as `-5` as the option that they stand for, where the command has one. */
+export function spellDigits(definition: CommandDefinition, argv: readonly string[]): readonly string[] {
+  const option = definition.options.find(({ digits }) => digits === true);
+  if (option === undefined) return argv;
+  const end = argv.indexOf('--');
+  const known = allOptions(definition);
+  return argv.flatMap((word, index) => {
+    if (!/^-\d+$/.test(word) || (end !== -1 && index > end)) return [word];
+    const before = argv[index - 1] ?? '';
+    const isValue = known.some(
+      (each) => each.value !== undefined && each.bare === undefined && isWritten(each, before),
+    );
+    return isValue ? [word] : [`--${option.name}`, word.slice(1)];
+  });
+}
+
 /** The value of an option that needs none, given behind `=` or not at all; undefined for other options and words. */
 export function formOf(option: OptionDefinition, word: string): string | undefined {
   if (option.bare === undefined) return undefined;

@@ -1,6 +1,7 @@
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import { isBrokenPipe } from '../storage/system-error.ts';
 import { Cleanup } from './cleanup.ts';
+import type { CommandContext, Host } from './context.ts';
 import type { CommandModule } from './definition.ts';
 import { asVsimgError, describeFailure, formatFailure, formatStack } from './failure.ts';
 import type { Invocation } from './invocation.ts';
@@ -15,22 +16,25 @@ import { asksForVersion, VERSION_LINE } from './version.ts';
 const STOP_CODES = { SIGHUP: 'hangup', SIGINT: 'interrupted', SIGTERM: 'terminated' } as const;
 
 /** What `main` does, with everything it needs loaded. */
-export async function runCommandLine(argv: readonly string[], io: Io): Promise<number> {
+export async function runCommandLine(argv: readonly string[], io: Io, host?: Host): Promise<number> {
   try {
-    return await dispatch(argv, io);
+    return await dispatch(argv, io, host);
   } catch (error) {
     return report(error, { io, json: seemsToWantJson(argv, io.env) });
   }
 }
 
-async function dispatch(argv: readonly string[], io: Io): Promise<number> {
+async function dispatch(argv: readonly string[], io: Io, host: Host | undefined): Promise<number> {
   if (asksForVersion(argv)) return printText(VERSION_LINE, io);
   const [first, ...rest] = argv;
   const entry = first === undefined ? undefined : findCommand(first);
   if (entry === undefined) return printText(await programHelp(argv, io), io);
   const module = await entry.load();
   const parsed = await parseArguments(entry, module.definition, { words: rest, columns: () => io.columns });
-  return parsed.kind === 'help' ? printText(parsed.text, io) : runModule(module, parsed.args, io);
+  if (parsed.kind === 'help') return printText(parsed.text, io);
+  const named = { name: entry.name, ...module };
+  if (host === undefined) return runModule(named, parsed.args, { io, argv });
+  return runModule(named, await host.admit(entry.name, module.definition, parsed.args), { io, host });
 }
 
 /** What a command line without a known command comes to. @throws VsimgError 'usage' unless it asks for help */
@@ -46,11 +50,21 @@ async function programHelp(argv: readonly string[], io: Io): Promise<string> {
     throw new VsimgError('usage', `'${first}' stands before the command`, { hint: 'put options behind it' });
   }
   const { hintFor } = await import('./hints.ts');
-  const hint = hintFor(first);
+  const hint = hintFor(first) ?? orderHint(argv);
   if (hint !== undefined) throw new VsimgError('usage', `there is no command '${first}'`, { hint });
   const help = parseProgram(program, argv);
   if (help === undefined) throw new VsimgError('usage', `unknown command '${first}'`, { hint: "see 'vsimg --help'" });
   return help;
+}
+
+/** What to say where the command is not the first word, or not in small letters. */
+function orderHint([first = '', ...others]: readonly string[]): string | undefined {
+  const small = findCommand(first.toLowerCase());
+  if (small !== undefined) return `did you mean ${small.name}?`;
+  const command = first.startsWith('-') ? undefined : others.find((word) => findCommand(word) !== undefined);
+  if (command === undefined) return undefined;
+  const words = [command, first, ...others.filter((word) => word !== command)];
+  return `the command comes first: 'vsimg ${words.join(' ')}'`;
 }
 
 async function printText(text: string, io: Io): Promise<number> {
@@ -60,17 +74,42 @@ async function printText(text: string, io: Io): Promise<number> {
   return 0;
 }
 
-async function runModule(module: CommandModule, args: Invocation, io: Io): Promise<number> {
+interface NamedModule extends CommandModule {
+  readonly name: string;
+}
+
+interface Running {
+  readonly io: Io;
+  readonly host?: Host;
+  /** The whole command line, where somebody else may carry it out. */
+  readonly argv?: readonly string[];
+}
+
+async function runModule(module: NamedModule, args: Invocation, running: Running): Promise<number> {
   try {
-    return await work(module, args, io);
+    return await work(module, args, running);
   } catch (error) {
-    const known = asVsimgError(error);
+    const forwarded = await forwarding(error, module, running);
+    if (typeof forwarded === 'number') return forwarded;
+    const { withOrder } = await import('./word-order.ts');
+    const known = withOrder(asVsimgError(forwarded), module, args.operands);
     const status = module.statusFor?.(known) ?? known.exitStatus;
-    return report(error, { io, json: wantsJson(args, io.env), status });
+    return report(known, { io: running.io, json: wantsJson(args, running.io.env), status });
   }
 }
 
-async function work(module: CommandModule, args: Invocation, io: Io): Promise<number> {
+/** The process that has the image open may be one that does it for us: then that one's status, and else the error. */
+async function forwarding(error: unknown, { definition }: CommandModule, { io, argv }: Running): Promise<unknown> {
+  const isLocked = error instanceof VsimgError && error.code === 'locked' && error.path !== undefined;
+  if (!isLocked || argv === undefined || definition.access !== 'writes') return error;
+  const { forward } = await import('./forward.ts');
+  return forward(error.path, argv, io).then(
+    (status) => status ?? error,
+    (failure: unknown) => failure,
+  );
+}
+
+async function work(module: CommandModule, args: Invocation, { io, host }: Running): Promise<number> {
   const hasNull = module.definition.options.some(({ name }) => name === 'null');
   const settings = settingsOf(args, io, hasNull ? 'with -z' : 'without -z');
   const output = new Output(io, settings);
@@ -92,7 +131,17 @@ async function work(module: CommandModule, args: Invocation, io: Io): Promise<nu
   });
   io.onProgressRequest(() => progress.tell());
   try {
-    const status = await module.run({ io, args, output, progress, cleanup, waitSeconds, commands: COMMANDS });
+    const context: CommandContext = {
+      io,
+      args,
+      output,
+      progress,
+      cleanup,
+      waitSeconds,
+      commands: COMMANDS,
+      runCommandLine,
+    };
+    const status = await module.run(host === undefined ? context : host.extend(context));
     progress.stop();
     await output.flush();
     return output.lostData ? EXIT_STATUS['broken-pipe'] : status;

@@ -18,7 +18,7 @@ function stat(path: string): Stats | undefined {
   }
 }
 
-function fileExists(path: string): boolean {
+export function fileExists(path: string): boolean {
   return stat(path) !== undefined;
 }
 

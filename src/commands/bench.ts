@@ -40,7 +40,7 @@ export const definition: CommandDefinition = {
     { command: 'vsimg bench scratch.vsi -w -s 64k -c 1000', explanation: 'sequential writes' },
   ],
   details: [
-    'The requests are those of qemu-img bench: each begins STEP behind the one before, and what would reach behind the end of the ' +
+    'The requests are those of qemu-img bench: each begins STEP behind the one before, and what would reach beyond the end of the ' +
       'disk goes on at its start. The time does not contain starting the program and opening the image.',
     'Requests are carried out one after the other: reading a few KiB is done at once, by one thread, and writes wait for each ' +
       'other. So a DEPTH above 1 makes small requests no faster: it shows how long they wait in line, because the latency ' +

@@ -1,12 +1,13 @@
 import type { CommandContext } from '../cli/context.ts';
 import { type CommandDefinition, REVISION_OPTION } from '../cli/definition.ts';
 import { PART_OPTIONS, parsePart } from '../cli/disk-part.ts';
+import { inSmallHeap } from '../cli/heap.ts';
 import { fitWidth, pad, subject } from '../cli/table.ts';
 import { parseTarget } from '../cli/target.ts';
 import { formatTime } from '../cli/time.ts';
 import { describeVersion, shortId } from '../cli/version-view.ts';
 import { EXIT_STATUS } from '../errors.ts';
-import type { BlameRange, VersionInfo } from '../image/api.ts';
+import type { DiskPart } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
 import { withImage } from './opening.ts';
@@ -36,79 +37,99 @@ export const definition: CommandDefinition = {
     "With --json 'version' is null for what is not committed yet and 0 for what was never written; 'versions' describes all " +
       'others.',
   ],
-  statuses: [{ status: EXIT_STATUS.refused, meaning: 'the range reaches behind the end of the disk' }],
+  statuses: [{ status: EXIT_STATUS.refused, meaning: 'the range reaches beyond the end of the disk' }],
 };
 
-const NOT_COMMITTED = { id: '00000000', version: '-', date: '-', message: 'not committed yet' } as const;
+/** Of the descriptions that are kept: there may be many versions, each with a long line as its message. */
+const KEPT_CHARACTERS = 4 * 1024 * 1024;
+const NOT_COMMITTED: VersionTexts = { id: '00000000', version: '-', date: '-', message: 'not committed yet' };
 
 export async function run(context: CommandContext): Promise<number> {
   const { path, rev } = parseTarget(context.args.operand(0), context.args.value('revision'));
   const part = { rev, ...parsePart(context.args) };
   return withImage(context, { path, mode: 'read-long' }, async (image) => {
-    const ranges = await image.history.blame(part);
-    if (context.output.format === 'json') await printJson(context, image, { rev, ranges });
-    else await printText(context, image, ranges);
+    const print = context.output.format === 'json' ? printJson : printText;
+    await inSmallHeap(() => print(context, image, part));
     return 0;
   });
 }
 
-async function printJson(
-  { output }: CommandContext,
-  image: Image,
-  { rev, ranges }: { readonly rev: string | null; readonly ranges: readonly BlameRange[] },
-): Promise<void> {
+async function printJson({ output }: CommandContext, image: Image, part: DiskPart): Promise<void> {
+  const { rev } = part;
   const list = output.list();
+  const numbers = new Set<number>();
+  // What fails does so before anything is printed.
+  const ranges = image.history.blame(part);
+  let next = await ranges.next();
   const version = rev === null ? null : image.resolve(rev);
   await list.open({ filename: image.path, version, 'virtual-size': image.sizeOf(rev) }, 'ranges');
-  const giveTurn = turnGiver();
-  for (const { start, length, kind, version } of ranges) {
-    if (output.closed) return;
+  for (; next.done !== true && !output.closed; next = await ranges.next()) {
+    const { start, length, kind, version } = next.value;
     await list.item({ start, length, kind, version });
+    if (version !== null && version !== 0) numbers.add(version);
+  }
+  await list.openAnother('versions');
+  const giveTurn = turnGiver();
+  for (const number of [...numbers].sort((a, b) => a - b)) {
+    if (output.closed) break;
+    await list.item(describeVersion(image.version(number)));
     await giveTurn();
   }
-  const numbers = new Set(ranges.flatMap(({ version }) => (version === null || version === 0 ? [] : [version])));
-  const versions = [...numbers].sort((a, b) => a - b).map((number) => describeVersion(image.version(number)));
-  await list.close({ versions });
+  await list.close();
 }
 
-async function printText({ output, io }: CommandContext, image: Image, ranges: readonly BlameRange[]): Promise<void> {
+async function printText({ output, io }: CommandContext, image: Image, part: DiskPart): Promise<void> {
   const paint = await output.paint();
-  const written = ranges.filter(({ version }) => version !== 0);
-  const width = (texts: Iterable<number>): number => {
-    let longest = 1;
-    for (const number of texts) longest = Math.max(longest, String(number).length);
-    return longest;
-  };
-  const widths = {
-    version: width(written.map(({ version }) => version ?? 0)),
-    offset: width(written.map(({ start }) => start)),
-    length: width(written.map(({ length }) => length)),
-  };
-  const known = new Map<number, VersionInfo>();
-  const giveTurn = turnGiver();
-  for (const { start, length, kind, version } of written) {
+  const { start: first, end = image.sizeOf(part.rev) } = part;
+  const newest = part.rev === null ? image.info().head.version : image.resolve(part.rev);
+  const width = (greatest: number): number => String(greatest).length;
+  const widths = { version: width(newest ?? 0), offset: width(end), length: width(Math.max(0, end - first)) };
+  const known = new KnownVersions(image);
+  for await (const { start, length, kind, version } of image.history.blame(part)) {
     if (output.closed) return;
-    const { id, ...what } = version === null ? NOT_COMMITTED : texts(lookUp(known, image, version));
+    if (version === 0) continue;
+    const { id, ...what } = version === null ? NOT_COMMITTED : known.texts(version);
     const place = `${pad(String(start), widths.offset, 'right')} ${pad(String(length), widths.length, 'right')}`;
     const who = `${pad(what.version, widths.version, 'right')} ${pad(what.date, 20, 'left')}`;
     const line = `${id} ${who} ${place} ${kind === 'zero' ? 'zero: ' : ''}${what.message}`.trimEnd();
     const shown = io.stdoutIsTerminal ? fitWidth(line, io.columns) : line;
     await output.line(paint.version(shown.slice(0, id.length)) + shown.slice(id.length));
-    await giveTurn();
   }
 }
 
-function lookUp(known: Map<number, VersionInfo>, image: Image, number: number): VersionInfo {
-  const version = known.get(number) ?? image.version(number);
-  known.set(number, version);
-  return version;
+interface VersionTexts {
+  readonly id: string;
+  readonly version: string;
+  readonly date: string;
+  readonly message: string;
 }
 
-function texts(version: VersionInfo) {
-  return {
-    id: shortId(version.id),
-    version: String(version.number),
-    date: formatTime(version.timeSeconds),
-    message: subject(version.message),
-  };
+/** What lines say of versions, most of which own many ranges. */
+class KnownVersions {
+  readonly #image: Image;
+  readonly #texts = new Map<number, VersionTexts>();
+  #characters = 0;
+
+  constructor(image: Image) {
+    this.#image = image;
+  }
+
+  texts(number: number): VersionTexts {
+    const known = this.#texts.get(number);
+    if (known !== undefined) return known;
+    const { id, timeSeconds, message } = this.#image.version(number);
+    const texts = {
+      id: shortId(id),
+      version: String(number),
+      date: formatTime(timeSeconds),
+      message: subject(message),
+    };
+    if (this.#characters > KEPT_CHARACTERS) {
+      this.#texts.clear();
+      this.#characters = 0;
+    }
+    this.#texts.set(number, texts);
+    this.#characters += texts.message.length;
+    return texts;
+  }
 }

@@ -99,7 +99,8 @@ function readWords(options: readonly OptionDefinition[], words: readonly string[
   return { operands, given, open, onlyOperands };
 }
 
-function argumentAt(all: readonly ArgumentDefinition[], index: number): ArgumentDefinition | undefined {
+/** The argument that the operand at `index` is. */
+export function argumentAt(all: readonly ArgumentDefinition[], index: number): ArgumentDefinition | undefined {
   const last = all.at(-1);
   const isOpen = last?.presence === 'one-or-more' || last?.presence === 'any-number';
   return all[index] ?? (isOpen ? last : undefined);
@@ -114,14 +115,18 @@ function isImage(name: string): boolean {
 }
 
 /** The sides of a comparison are versions of an image that is named, or whole images. */
-function operandKind({ name, completes }: ArgumentDefinition, { arguments: all }: CommandDefinition): Completes {
+export function operandKind({ name, completes }: ArgumentDefinition, { arguments: all }: CommandDefinition): Completes {
   if (completes !== undefined) return completes;
   if (name === 'A' || name === 'B') return all.some((argument) => isImage(argument.name)) ? 'revision' : 'image';
   return kindByName(name);
 }
 
-function wantedValue({ value = '', completes }: OptionDefinition): WantedOrTopic {
-  return fill(completes ?? kindByName(value));
+function wantedValue(option: OptionDefinition): WantedOrTopic {
+  return fill(valueKind(option));
+}
+
+export function valueKind({ value = '', completes }: Pick<OptionDefinition, 'value' | 'completes'>): Completes {
+  return completes ?? kindByName(value);
 }
 
 function kindByName(name: string): Completes {

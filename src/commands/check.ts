@@ -78,21 +78,21 @@ export function statusFor(error: VsimgError): number {
 
 async function printText({ args, output }: CommandContext, report: CheckReport): Promise<void> {
   const paint = await output.paint();
-  for (const finding of report.errors) await output.message(`${paint.bad('error:')} ${findingText(finding)}`);
+  for (const finding of report.errors) await output.finding(`${paint.bad('error:')} ${findingText(finding)}`);
   const unlisted = report.errorCount - report.errors.length;
-  if (unlisted > 0) await output.message(`${paint.bad('error:')} and ${plural(unlisted, 'error')} more`);
-  for (const range of report.lost) await output.message(`${paint.bad('lost:')} ${lostText(range)}`);
-  if (!report.isLostComplete) await output.message(`${paint.bad('lost:')} and more`);
+  if (unlisted > 0) await output.finding(`${paint.bad('error:')} and ${plural(unlisted, 'error')} more`);
+  for (const range of report.lost) await output.finding(`${paint.bad('lost:')} ${lostText(range)}`);
+  if (!report.isLostComplete) await output.finding(`${paint.bad('lost:')} and more`);
   if (report.damagedSlot !== null)
-    await output.message(`the ${report.damagedSlot} header is damaged or out of date: the next write mends it`);
+    await output.finding(`the ${report.damagedSlot} header is damaged or out of date: the next write mends it`);
   if (report.leakedBytes > 0)
-    await output.message(`${formatSize(report.leakedBytes)} are leaked; 'vsimg gc' gives them back`);
+    await output.finding(`${formatSize(report.leakedBytes)} are leaked; 'vsimg gc' gives them back`);
   if (report.errorCount > 0)
-    await output.message(paint.bad(`${plural(report.errorCount, 'error')} found on the image.`));
+    await output.finding(paint.bad(`${plural(report.errorCount, 'error')} found on the image.`));
   if (report.lost.length > 0)
-    await output.message(paint.bad(`${plural(report.lost.length, 'range')} of the disk can not be read.`));
+    await output.finding(paint.bad(`${plural(report.lost.length, 'range')} of the disk can not be read.`));
   else if (report.errorCount === 0 && report.leakedBytes === 0)
-    await output.message(paint.good('No errors were found on the image.'));
+    await output.finding(paint.good('No errors were found on the image.'));
   const parts = [
     plural(report.versionsChecked, 'version'),
     plural(report.pagesChecked, 'page'),
@@ -102,7 +102,7 @@ async function printText({ args, output }: CommandContext, report: CheckReport):
     args.has('data') || args.has('repair')
       ? `${formatSize(report.dataBytesChecked)} of stored data`
       : 'data not read (--data does)';
-  await output.message(`checked: ${parts.join(', ')}, ${verified}`);
+  await output.finding(`checked: ${parts.join(', ')}, ${verified}`);
 }
 
 /** The message, and those places that it does not name itself. */

@@ -24,7 +24,7 @@ export const definition: CommandDefinition = {
     { command: 'vsimg checkout disk.vsi --force', explanation: 'drop what was written since the last commit' },
   ],
   details: [
-    'Given a branch, the next commit moves that branch. Given anything else, the head is detached: the next commit starts a ' +
+    'Given a branch, the next commit moves that branch; HEAD stays on the branch that is checked out. Given anything else, the head is detached: the next commit starts a ' +
       'new line of history that no branch follows, and nothing is lost. No data is copied.',
     "To look at a version it need not be checked out: see 'vsimg read' and 'vsimg export'.",
   ],
@@ -45,7 +45,8 @@ export async function run(context: CommandContext): Promise<number> {
     throw new VsimgError('usage', 'checkout needs a revision', { hint: "name one; 'vsimg log IMAGE' lists them" });
   }
   return withImage(context, { path, mode: 'write' }, async (image) => {
-    const head = await image.checkout(rev ?? currentRevision(image, branch), {
+    const wanted = rev === null || rev === 'HEAD' ? currentRevision(image, branch) : rev;
+    const head = await image.checkout(wanted, {
       force,
       ...(branch === undefined ? {} : { branch }),
     });

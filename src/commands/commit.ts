@@ -22,7 +22,7 @@ export const definition: CommandDefinition = {
   ],
   details: [
     'The branch that is checked out moves to the new version. The date is that of SOURCE_DATE_EPOCH (seconds since 1970) ' +
-      'if the environment has it, so that equal inputs give equal containers.',
+      'if the environment has it, so that equal inputs give equal images.',
   ],
   statuses: [
     { status: EXIT_STATUS.exists, meaning: 'the tag exists already' },

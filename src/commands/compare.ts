@@ -118,18 +118,18 @@ async function printText({ args, output }: CommandContext, comparison: Compariso
   const [sizeA, sizeB] = [a['virtual-size'], b['virtual-size']];
   const { first } = findings;
   if (first === undefined) {
-    await output.message('the disks are the same');
+    await output.finding('the disks are the same');
     return findings;
   }
-  if (first.kind === 'data') await output.message(`the disks differ at byte ${first.start}`);
+  if (first.kind === 'data') await output.finding(`the disks differ at byte ${first.start}`);
   if (args.has('ignore-tail') || sizeA === sizeB) return findings;
   if (typeof sizeA === 'number' && typeof sizeB === 'number')
-    await output.message(`the sizes differ: ${sizeA} and ${sizeB} bytes`);
+    await output.finding(`the sizes differ: ${sizeA} and ${sizeB} bytes`);
   else if (first.kind !== 'data')
-    await output.message(`the sizes differ: one disk ends at byte ${first.start}, the other at ${first.end}`);
+    await output.finding(`the sizes differ: one disk ends at byte ${first.start}, the other at ${first.end}`);
   if (first.kind === 'zero-tail')
-    await output.message('what one has more is zeros: with --ignore-tail the disks are the same');
-  if (first.kind === 'tail') await output.message('up to the end of the shorter one they are the same');
+    await output.finding('what one has more is zeros: with --ignore-tail the disks are the same');
+  if (first.kind === 'tail') await output.finding('up to the end of the shorter one they are the same');
   return findings;
 }
 
@@ -147,7 +147,7 @@ async function listText({ output }: CommandContext, comparison: Comparison): Pro
     await output.line(row([String(start), String(end - start)], kind));
     return !output.closed;
   });
-  if (findings.first === undefined) await output.message('the disks are the same');
+  if (findings.first === undefined) await output.finding('the disks are the same');
   return findings;
 }
 

@@ -4,7 +4,7 @@ import { type CommandDefinition, SYNC_OPTION } from '../cli/definition.ts';
 import { reproducibleId } from '../cli/image-id.ts';
 import { formatExactSize, parseSize } from '../cli/size.ts';
 import { parseNewImage } from '../cli/target.ts';
-import { EXIT_STATUS } from '../errors.ts';
+import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import type { CreateOptions } from '../image/api.ts';
 import { createImageFile } from '../image/file.ts';
 import { writingOf } from './opening.ts';
@@ -45,10 +45,20 @@ export const definition: CommandDefinition = {
   statuses: [{ status: EXIT_STATUS.exists, meaning: 'IMAGE exists and --force is not given' }],
 };
 
+/** Errors: 'usage', which says so if the two words are in the wrong order. */
+function parseDiskSize(path: string, text: string): number {
+  if (/^\d[\d.]*[kmgtpe]?$/i.test(path) && !/^\d/.test(text)) {
+    throw new VsimgError('usage', `SIZE '${text}' is not a size`, {
+      hint: `IMAGE comes first: 'vsimg create ${text} ${path}'`,
+    });
+  }
+  return parseSize(text, 'SIZE');
+}
+
 export async function run(context: CommandContext): Promise<number> {
   const { args, output } = context;
   const path = parseNewImage(args.operand(0));
-  const options = creationOptions(context, parseSize(args.operand(1), 'SIZE'));
+  const options = creationOptions(context, parseDiskSize(path, args.operand(1)));
   const info = await createImageFile(path, options, {
     force: args.has('force'),
     ...writingOf(context),

@@ -94,7 +94,7 @@ async function printText({ args, output }: CommandContext, image: Image, sides: 
     else if (isListed) await table.row(range);
     return !output.quiet && !output.closed;
   });
-  if (args.has('stat')) await output.message(totalsLine(totals));
+  if (args.has('stat')) await output.finding(totalsLine(totals));
   return totals;
 }
 

@@ -7,7 +7,7 @@ import type { Image } from '../image/image.ts';
 import type { MeasuredDisk } from '../image/measure.ts';
 import { foreignFormat, openFileSource, streamSource } from '../storage/source.ts';
 import type { ByteRange, DataSource } from '../storage/transfer.ts';
-import { withImage } from './opening.ts';
+import { standardInput, withImage } from './opening.ts';
 
 /** What a command reads that takes images and raw disks alike. */
 export type Disk = State | RawDisk;
@@ -32,14 +32,15 @@ export const FORMATS = "'vsi' or 'raw' (default: by what the file begins with)";
  * Errors: 'usage', 'not-found', 'unsupported' for a disk image of another kind, and those of opening.
  */
 export function findDisk(
-  { io }: CommandContext,
+  context: CommandContext,
   text: string,
   { format, revision }: { readonly format: string | undefined; readonly revision?: string | undefined },
 ): Disk {
   if (format !== undefined && format !== 'raw' && format !== 'vsi')
     throw new VsimgError('usage', `'${format}' is not a format`, { hint: "it is 'vsi' or 'raw'" });
   if (revision === undefined) {
-    if (text === '-' && format !== 'vsi') return { kind: 'raw', path: '-', source: streamSource(io.stdin) };
+    if (text === '-' && format !== 'vsi')
+      return { kind: 'raw', path: '-', source: streamSource(standardInput(context)) };
     if (format === 'raw') return { kind: 'raw', path: text, source: openFileSource(text) };
   }
   const { path, rev } = parseTarget(text, revision);

@@ -5,7 +5,7 @@ import { formatExactSize, formatSize } from '../cli/size.ts';
 import { type Column, fitWidth, formatFields, formatTable, subject } from '../cli/table.ts';
 import { parseTarget } from '../cli/target.ts';
 import { describeVersion } from '../cli/version-view.ts';
-import type { HeldSpace, ReclaimReport, SpaceInfo, SpaceUsage } from '../image/api.ts';
+import type { HeadInfo, HeldSpace, ReclaimReport, SpaceInfo, SpaceUsage } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
 import { describeHeld, heldText, totalBytes } from './held-space.ts';
@@ -29,8 +29,8 @@ export const definition: CommandDefinition = {
     { command: 'vsimg du disk.vsi', explanation: 'where is the space?' },
     { command: 'vsimg du disk.vsi 1..10', explanation: 'is it worth while to delete the first ten?' },
     {
-      command: 'vsimg du disk.vsi 3 --json | jq \'.reclaimed."data-bytes"\'',
-      explanation: "bytes of data that 'delete' and 'gc' would give back",
+      command: 'vsimg du disk.vsi 3 --json | jq \'."reclaimed-bytes"\'',
+      explanation: "by how much 'delete' and 'gc' would make the file shorter",
     },
   ],
   details: [
@@ -38,10 +38,15 @@ export const definition: CommandDefinition = {
       'in which several have blocks each gets its share. Metadata of a version are the pages of its map that no other has; all ' +
       'metadata that are no such pages are summed up as overhead.',
     'What versions share comes back only when all of them are deleted, so a set may give back more than its versions one by ' +
-      "one. And 'vsimg gc' keeps a chunk of which less than a quarter is dead. With REV both is taken into account: it is to the byte " +
-      "by how much the 'data' that 'vsimg info' tells will shrink. Metadata differ by the few pages that 'delete' and 'gc' write " +
-      'themselves. Chunks that gc would pack again are read and packed for that, but nothing is written.',
-    "Versions that 'vsimg delete' would refuse, such as the head's own, may be named.",
+      "one. And 'vsimg gc' keeps a chunk of which less than a quarter is dead, and space in the middle of the file into which " +
+      'nothing from its end fits. With REV all that is taken into account, because it is rehearsed: deleted and collected in a ' +
+      'draft, which takes about as long as doing it, and little memory; what does not fit into that goes to a temporary file.',
+    "So the length that the file then has is told to the byte, and so is by how much the 'data' and the 'metadata' that 'vsimg " +
+      "info' tells shrink (0 for metadata where the pages written for that take more). It is true for one 'vsimg delete' of exactly " +
+      "these versions and a 'vsimg gc' after it, if nobody changes the image before and nobody reads it meanwhile: what a long " +
+      'read of an older state needs is only given back by the next gc.',
+    "Versions that 'vsimg delete' would refuse, such as the head's own, may be named: it is as if they were not protected. The working " +
+      'state needs what it has not changed of the version checked out, so that this is of neither alone, and stays whatever is deleted.',
   ],
   statuses: [],
 };
@@ -62,12 +67,15 @@ export async function run(context: CommandContext): Promise<number> {
   return withImage(context, { path, mode: 'read-long' }, async (image) => {
     if (named.length > 0) {
       const report = await image.reclaim(named.flatMap((one) => expandRange(image, one)));
-      await output.lines(reclaimLines(report));
+      await output.lines(reclaimLines(report, image.info().head));
       await output.document({
         filename: path,
         deleted: report.versions,
         reclaimed: describeHeld(report.reclaimed),
         reclaimable: describeHeld(report.reclaimable),
+        'file-size-before': report.fileBytesBefore,
+        'file-size-after': report.fileBytesAfter,
+        'reclaimed-bytes': report.fileBytesBefore - report.fileBytesAfter,
       });
       return 0;
     }
@@ -78,7 +86,7 @@ export async function run(context: CommandContext): Promise<number> {
   });
 }
 
-function reclaimLines({ versions, reclaimed, reclaimable }: ReclaimReport): string[] {
+function reclaimLines({ versions, reclaimed, reclaimable, ...file }: ReclaimReport, { version }: HeadInfo): string[] {
   const those = versions.length === 1 ? `version ${versions[0]}` : plural(versions.length, 'version');
   return [
     `deleting ${those}, then 'vsimg gc', gives back:`,
@@ -86,7 +94,20 @@ function reclaimLines({ versions, reclaimed, reclaimable }: ReclaimReport): stri
     ...(totalBytes(reclaimable) === 0
       ? []
       : ['of which gc gives back without deleting:', `  ${heldText(reclaimable)}`]),
+    ...(version === null || !versions.includes(version)
+      ? []
+      : [`version ${version} is checked out: what it shares with the working state stays`]),
+    changeOfLength(file),
   ];
+}
+
+function changeOfLength({
+  fileBytesBefore: before,
+  fileBytesAfter: after,
+}: Pick<ReclaimReport, 'fileBytesBefore' | 'fileBytesAfter'>): string {
+  if (before === after) return `the file stays as long as it is: ${formatSize(before)}`;
+  const [difference, adjective] = before > after ? [before - after, 'shorter'] : [after - before, 'longer'];
+  return `the file becomes ${formatSize(difference)} ${adjective}: ${formatSize(before)} -> ${formatSize(after)}`;
 }
 
 interface Measured {
@@ -129,6 +150,8 @@ async function printText({ output, io }: CommandContext, image: Image, measured:
   }
   if (rows.length > 0) {
     await output.lines(formatTable(COLUMNS, rows).map((line) => fitWidth(line, io.columns)));
+    if (image.info().head.version !== null)
+      await output.line('(* is checked out: what the working state shares with it counts as shared)');
     await output.line('');
   }
   const unneeded = formatSize(usage.unneededDataBytes);

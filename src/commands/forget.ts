@@ -9,7 +9,7 @@ import { displayWidth, fitWidth, pad, subject } from '../cli/table.ts';
 import { parseImage } from '../cli/target.ts';
 import { formatTime, stampSeconds } from '../cli/time.ts';
 import { describeVersion } from '../cli/version-view.ts';
-import { EXIT_STATUS } from '../errors.ts';
+import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import type { ForgetReport, GcReport, KeepPolicy, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
@@ -42,7 +42,10 @@ export const definition: CommandDefinition = {
       description: "keep versions with this tag; '*' stands for any characters, '?' for one",
     },
     { short: 'n', name: 'dry-run', description: 'only say what would be removed' },
-    { name: 'gc', description: "then give the space back, as 'vsimg gc' does" },
+    {
+      name: 'gc',
+      description: "then give the space back, as 'vsimg gc' does; with --dry-run, say how long the file would be",
+    },
   ],
   access: 'writes',
   examples: [
@@ -77,11 +80,17 @@ export async function run(context: CommandContext): Promise<number> {
   const dryRun = args.has('dry-run');
   const nowSeconds = stampSeconds(io.env, io.now());
   return withImage(context, { path, mode: dryRun ? 'read-long' : 'write' }, async (image) => {
+    const { fileBytes } = image.info().space;
     const report = await image.edits.forget(policy, { dryRun, nowSeconds });
-    const isCollected = args.has('gc') && !dryRun;
-    const gc = isCollected ? await image.gc({ onProgress: progress.start('gc') }) : null;
+    const numbers = report.removed.map(({ number }) => String(number));
+    const collect = async (): Promise<FileLength> => {
+      if (dryRun) return image.reclaim(numbers);
+      const { fileBytesAfter } = await image.gc({ onProgress: progress.start('gc') });
+      return { fileBytesBefore: fileBytes, fileBytesAfter };
+    };
+    const length = args.has('gc') ? await collect() : null;
     const print = output.format === 'json' ? printJson : printText;
-    await print(context, image, { path, dryRun, report, gc });
+    await print(context, image, { path, dryRun, report, length });
     return 0;
   });
 }
@@ -91,7 +100,7 @@ function parsePolicy(args: Invocation): KeepPolicy {
   const counts = COUNTS.flatMap((name) => {
     const text = args.value(`keep-${name}`);
     if (text === undefined) return [];
-    return [[name, text === 'unlimited' ? Number.POSITIVE_INFINITY : parseCount(text, `--keep-${name}`)] as const];
+    return [[name, parseKeptCount(text, `--keep-${name}`)] as const];
   });
   return {
     ...Object.fromEntries(counts),
@@ -100,15 +109,28 @@ function parsePolicy(args: Invocation): KeepPolicy {
   };
 }
 
+/** Other programs write -1 for what is 'unlimited' here. */
+function parseKeptCount(text: string, what: string): number {
+  if (text === 'unlimited') return Number.POSITIVE_INFINITY;
+  if (/^\d/.test(text)) return parseCount(text, what);
+  throw new VsimgError('usage', `${what} '${text}' is not a number`, {
+    hint: "give one such as 10, or 'unlimited' to keep all",
+  });
+}
+
+/** Before the versions go, and after gc. */
+type FileLength = Pick<GcReport, 'fileBytesBefore' | 'fileBytesAfter'>;
+
 interface Outcome {
   readonly path: string;
   readonly dryRun: boolean;
   readonly report: ForgetReport;
-  readonly gc: GcReport | null;
+  /** Null without gc. */
+  readonly length: FileLength | null;
 }
 
 async function printJson({ output }: CommandContext, image: Image, outcome: Outcome): Promise<void> {
-  const { path, dryRun, report, gc } = outcome;
+  const { path, dryRun, report, length } = outcome;
   const giveTurn = turnGiver();
   const keep: JsonObject[] = [];
   for (const { number, reasons } of report.kept) {
@@ -120,12 +142,12 @@ async function printJson({ output }: CommandContext, image: Image, outcome: Outc
   for (const version of report.removed) await list.item(describeVersion(version));
   await list.close({
     'deleted-tags': dryRun ? [] : report.removed.flatMap(({ tags }) => tags),
-    'reclaimed-bytes': gc?.reclaimedBytes ?? null,
+    'reclaimed-bytes': length === null ? null : length.fileBytesBefore - length.fileBytesAfter,
   });
 }
 
 async function printText({ io, output }: CommandContext, image: Image, outcome: Outcome): Promise<void> {
-  const { dryRun, report, gc } = outcome;
+  const { dryRun, report, length } = outcome;
   const { kept, removed } = report;
   const giveTurn = turnGiver();
   const layout = columnsOf(report);
@@ -143,13 +165,13 @@ async function printText({ io, output }: CommandContext, image: Image, outcome: 
     await row(version, version.tags.map((tag) => `(tag ${tag})`).join(', '));
     await giveTurn();
   }
+  const change = length && `${formatSize(length.fileBytesBefore)} -> ${formatSize(length.fileBytesAfter)}`;
   if (dryRun) {
-    await output.message('nothing was removed: this was a dry run');
+    await output.message(`nothing was removed: this was a dry run${change === null ? '' : ` (with gc: ${change})`}`);
     return;
   }
   for (const line of lostTagLines(removed)) await output.message(line);
-  if (gc !== null) {
-    const change = `${formatSize(gc.fileBytesBefore)} -> ${formatSize(gc.fileBytesAfter)}`;
+  if (change !== null) {
     await output.message(`${plural(removed.length, 'version')} removed: ${change}`);
   } else if (removed.length > 0) {
     await output.message(`${plural(removed.length, 'version')} removed; 'vsimg gc' gives the space back`);

@@ -1,5 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition, CommandEntry } from '../cli/definition.ts';
+import { hintFor } from '../cli/hints.ts';
 import { buildCommand, buildProgram, parseCommand, parseProgram } from '../cli/program.ts';
 import { formatRows } from '../cli/table.ts';
 import { VsimgError } from '../errors.ts';
@@ -24,6 +25,22 @@ export const definition: CommandDefinition = {
   details: [],
   statuses: [],
 };
+
+/** Where else one looks for a topic. */
+const OTHER_NAMES = new Map(
+  Object.entries({
+    all: "it is 'vsimg help -a'",
+    commands: "it is 'vsimg help -a'",
+    errors: "it is 'vsimg help scripting'",
+    'exit-codes': "it is 'vsimg help exit-statuses'",
+    json: "it is 'vsimg help scripting'",
+    options: "'vsimg COMMAND --help' lists those of a command",
+    range: "it is 'vsimg help sizes' or, of versions, 'vsimg help revisions'",
+    ranges: "it is 'vsimg help sizes' or, of versions, 'vsimg help revisions'",
+    topics: "it is 'vsimg help -a'",
+    variables: "it is 'vsimg help environment'",
+  }),
+);
 
 export async function run({ args, io, output, commands }: CommandContext): Promise<number> {
   const name = args.operands[0];
@@ -58,6 +75,10 @@ async function helpText(
   if (topic !== undefined) return `${topic.lines(Math.min(80, columns())).join('\n')}\n`;
   const entry = commands.find((command) => command.name === name);
   if (entry === undefined) {
+    const elsewhere = hintFor(name) ?? OTHER_NAMES.get(name);
+    const isTopic = TOPICS.some((topic) => topic.name.startsWith(name));
+    if (!isTopic && elsewhere !== undefined)
+      throw new VsimgError('usage', `there is no command or topic '${name}'`, { hint: elsewhere });
     const known = [...commands, ...TOPICS].map((item) => item.name);
     const nearest = known.find((word) => word.startsWith(name) || name.startsWith(word));
     throw new VsimgError('usage', `there is no command or topic '${name}'`, {

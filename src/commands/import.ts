@@ -5,7 +5,7 @@ import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
 import { PLAIN } from '../cli/paint.ts';
 import { formatSize } from '../cli/size.ts';
-import { parseNewImage, requireDifferentFiles } from '../cli/target.ts';
+import { isSameFile, parseNewImage } from '../cli/target.ts';
 import { stampSeconds } from '../cli/time.ts';
 import { describeVersion, versionLine } from '../cli/version-view.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
@@ -17,7 +17,7 @@ import { openFileSource, streamSource } from '../storage/source.ts';
 import type { DataSource } from '../storage/transfer.ts';
 import { commitLines } from './commit-report.ts';
 import { creationOptions } from './create.ts';
-import { withImage, writingOf } from './opening.ts';
+import { standardInput, withImage, writingOf } from './opening.ts';
 import { describeReport } from './write.ts';
 
 const CREATION_OPTIONS = ['block-size', 'compression'] as const;
@@ -63,7 +63,7 @@ export const definition: CommandDefinition = {
     'Holes of SRC are skipped without reading them, and blocks equal to those of the head are not stored again. SRC may be ' +
       'larger or smaller than the version before: every version has its own size.',
     'The image changes when all of SRC has been read, or not at all. What an import that was killed or ran out of space leaves ' +
-      "behind the end of the file is taken by the next command that writes, or given back by 'vsimg gc'.",
+      "beyond the end of the file is taken by the next command that writes, or given back by 'vsimg gc'.",
     'With --if-changed a SRC that equals the head leaves the history as it is: the status is 0, --tag names the version that ' +
       "holds SRC already, and the JSON document describes that one and has 'changed': false.",
     "A file in a format that 'qemu-img convert' reads (qcow, qcow2, qed, vdi, vhd, vhdx, vmdk), or an image of vsimg, is refused: the " +
@@ -85,7 +85,7 @@ interface Imported {
 }
 
 export async function run(context: CommandContext): Promise<number> {
-  const { args, output, io, cleanup } = context;
+  const { args, output, cleanup } = context;
   const sourceName = args.operand(0);
   const path = parseNewImage(args.operand(1));
   const old = statSync(path, { throwIfNoEntry: false });
@@ -93,8 +93,12 @@ export async function run(context: CommandContext): Promise<number> {
   const isEmpty = old?.isFile() === true && old.size === 0;
   const there = old !== undefined && !isEmpty;
   if (there) refuseCreationOptions(context, path);
-  if (there && sourceName !== '-') requireDifferentFiles(sourceName, path);
-  const opened = sourceName === '-' ? streamSource(io.stdin) : openFileSource(sourceName);
+  if (there && sourceName !== '-' && isSameFile(sourceName, path)) {
+    throw new VsimgError('usage', `SRC and IMAGE are the same file, '${path}'`, {
+      hint: 'SRC is the raw image to import, and IMAGE the .vsi file that it goes into',
+    });
+  }
+  const opened = sourceName === '-' ? streamSource(standardInput(context)) : openFileSource(sourceName);
   const forget = cleanup.add(() => opened.close());
   try {
     const shownName = sourceName === '-' ? 'stdin' : `'${sourceName}'`;

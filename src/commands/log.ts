@@ -4,12 +4,12 @@ import { Graph, type GraphRow } from '../cli/graph.ts';
 import { parseCount } from '../cli/number.ts';
 import { parseTarget } from '../cli/target.ts';
 import { describeHead, describeVersion, versionEntry, versionLine } from '../cli/version-view.ts';
-import { VsimgError } from '../errors.ts';
+import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import type { HeadInfo, VersionInfo } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
 import { turnGiver } from '../storage/turns.ts';
 import { SHORT_LISTING, withImage } from './opening.ts';
-import { parseRange, RangeFilter } from './range-filter.ts';
+import { parseRange, RangeFilter, requireOnDisk } from './range-filter.ts';
 
 export const definition: CommandDefinition = {
   description: 'Lists versions, newest first, with the tags and branches that name them.',
@@ -28,9 +28,10 @@ export const definition: CommandDefinition = {
       name: 'range',
       value: 'OFF:LEN',
       repeats: true,
-      description: 'only versions that changed something in this part of the disk, or in another that is given',
+      description:
+        'only versions that changed something in this part of the disk, or in another that is given; without LEN to its end, without OFF from its start',
     },
-    { short: 'n', name: 'max-count', value: 'N', description: 'at most N versions' },
+    { short: 'n', name: 'max-count', value: 'N', digits: true, description: 'at most N versions; -N says the same' },
     { ...NULL_OPTION, description: 'end each version with NUL, for messages of several lines' },
   ],
   access: 'reads',
@@ -48,14 +49,15 @@ export const definition: CommandDefinition = {
   ],
   details: [
     'Dates are UTC. All versions are listed, also those that no branch or tag leads to.',
-    'With --range a version is compared with its parent, as diff does, and a first version with an empty disk; --graph then ' +
+    'With --range a version is compared with its parent, as diff does, and a first version with an empty disk; a range must lie ' +
+      'on the disk of one version at least. --graph then ' +
       'leads from each version to the nearest one before it that is listed.',
   ],
-  statuses: [],
+  statuses: [{ status: EXIT_STATUS.refused, meaning: 'the range reaches beyond the end of the disk' }],
 };
 
 export async function run(context: CommandContext): Promise<number> {
-  const { args, output } = context;
+  const { args, output, io } = context;
   const { path, rev } = parseTarget(args.operand(0), args.value('revision'));
   if (args.has('null') && args.has('graph'))
     throw new VsimgError('usage', '-z and --graph exclude each other', { hint: 'give one of them' });
@@ -63,15 +65,20 @@ export async function run(context: CommandContext): Promise<number> {
   const count = countText === undefined ? Number.POSITIVE_INFINITY : parseCount(countText, '-n');
   const ranges = args.values('range').map(parseRange);
   const print = output.format === 'json' ? printJson : printText;
+  // To those who know git it is a wish for more than they get.
+  if (args.value('progress') === 'bar' && output.format === 'text' && !output.quiet)
+    io.stderr.write("vsimg: -p shows progress, and 'log' has none; 'vsimg show' and 'vsimg diff' show what changed\n");
   if (ranges.length > 0) {
     // Whoever selects may have to go through all of them.
     return withImage(context, { path, mode: 'read-long' }, async (image) => {
+      const all = (): Generator<VersionInfo> | IterableIterator<VersionInfo> =>
+        rev === null ? image.versions() : ancestry(image, rev);
+      await requireOnDisk(ranges, { path: image.path, sizeBytes: image.sizeOf(rev), versions: all() });
       const filter = new RangeFilter(image, ranges);
-      const all = rev === null ? image.versions() : ancestry(image, rev);
       await print(context, {
         path: image.path,
         head: image.info().head,
-        versions: filter.select(all, { output, count }),
+        versions: filter.select(all(), { output, count }),
         parentOf: (version) => filter.parentOf(version),
       });
       return 0;

@@ -2,6 +2,7 @@ import type { CommandContext } from '../cli/context.ts';
 import { requireDataOutput } from '../cli/data-output.ts';
 import { type CommandDefinition, REVISION_OPTION, SYNC_OPTION } from '../cli/definition.ts';
 import { PART_OPTIONS, parsePart } from '../cli/disk-part.ts';
+import { inSmallHeap } from '../cli/heap.ts';
 import type { JsonObject } from '../cli/json.ts';
 import { parseCount } from '../cli/number.ts';
 import { pad } from '../cli/table.ts';
@@ -48,7 +49,7 @@ export const definition: CommandDefinition = {
     'In the picture each line is a version, newest first, and its width is the disk. A place is coloured by the newest version up ' +
       'to that one that changed anything in it, even if most of it is older.',
   ],
-  statuses: [{ status: EXIT_STATUS.refused, meaning: 'the range reaches behind the end of the disk' }],
+  statuses: [{ status: EXIT_STATUS.refused, meaning: 'the range reaches beyond the end of the disk' }],
 };
 
 const DEFAULT_ROWS = 20;
@@ -68,10 +69,10 @@ export async function run(context: CommandContext): Promise<number> {
   const part = { rev, ...parsePart(args) };
   return withImage(context, { path, mode: 'read-long' }, async (image) => {
     if (svg !== undefined) await writeSvg(context, image, { part, rowCount, file: svg });
-    if (output.format === 'json') await printJson(context, image, part);
+    if (output.format === 'json') await inSmallHeap(() => printJson(context, image, part));
     else if (args.has('heat') || (svg === undefined && io.stdoutIsTerminal && !args.has('list')))
       await printHeat(context, image, { part, rowCount });
-    else if (svg === undefined) await printList(context, image, part);
+    else if (svg === undefined) await inSmallHeap(() => printList(context, image, part));
     return 0;
   });
 }

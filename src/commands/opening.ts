@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { CommandContext } from '../cli/context.ts';
+import { isSameFile } from '../cli/target.ts';
+import { hasControl } from '../control/caller.ts';
 import { VsimgError } from '../errors.ts';
 import { type OpenFileOptions, openImageFile } from '../image/file.ts';
 import type { Image } from '../image/image.ts';
@@ -22,7 +24,7 @@ export function lockingOf(context: CommandContext): 'on' | 'off' {
 
 /** How files are to be written, by `VSIMG_LOCKING`, `--no-sync` and `VSIMG_SYNC`. Errors: 'usage'. */
 export function writingOf(context: CommandContext): { readonly locking: 'on' | 'off'; readonly sync: 'on' | 'off' } {
-  return { locking: lockingOf(context), sync: context.args.has('no-sync') ? 'off' : syncOf(context) };
+  return { locking: lockingOf(context), sync: isSyncOff(context) ? 'off' : syncOf(context) };
 }
 
 /** `VSIMG_SYNC=off` stands for `--no-sync`. Errors: 'usage' for any other value. */
@@ -32,11 +34,17 @@ function syncOf({ io }: CommandContext): 'on' | 'off' {
   throw new VsimgError('usage', `VSIMG_SYNC is '${value}'`, { hint: "set it to 'on' or 'off'" });
 }
 
+function isSyncOff(context: CommandContext): boolean {
+  return context.args.has('no-sync') || (isShared(context) && context.sync === 'off');
+}
+
 /** Of a command that is one of many on an image that is open already. */
-interface SharedContext extends CommandContext {
+export interface SharedContext extends CommandContext {
   readonly image: Image;
-  /** 'script': it has the commands themselves. */
-  readonly stdin: 'script' | 'free';
+  /** 'script': it has the commands themselves. 'none': there is nobody who could give anything. */
+  readonly stdin: 'script' | 'free' | 'none';
+  /** 'off': files that are written need not be durable either, whatever the command itself says. */
+  readonly sync: 'on' | 'off';
 }
 
 function isShared(context: CommandContext): context is SharedContext {
@@ -45,11 +53,10 @@ function isShared(context: CommandContext): context is SharedContext {
 
 /** Errors: 'usage' where stdin has something else than data. */
 export function standardInput(context: CommandContext): Readable {
-  if (isShared(context) && context.stdin === 'script')
-    throw new VsimgError('usage', 'stdin is the script, and can not have the data too', {
-      hint: 'name a file, or give --data, --hex or --pattern',
-    });
-  return context.io.stdin;
+  if (!isShared(context) || context.stdin === 'free') return context.io.stdin;
+  const why = context.stdin === 'script' ? 'stdin is the script, and can not have the data too' : 'there is no stdin';
+  const inline = context.args.knows('data') ? ', or give --data, --hex or --pattern' : '';
+  throw new VsimgError('usage', why, { hint: `name a file${inline}` });
 }
 
 /** Opens the container for as long as `action` runs; whatever is not published then is as if it had not happened. */
@@ -58,11 +65,13 @@ export async function withImage<T>(
   opening: Opening,
   action: (image: Image) => Promise<T>,
 ): Promise<T> {
-  if (isShared(context)) return action(context.image);
   const { path, mode, caches } = opening;
+  if (isShared(context) && isItself(context.image, path)) return action(context.image);
   const isWriter = mode === 'write' || mode === 'repair';
   const writing = isWriter ? writingOf(context) : { locking: lockingOf(context) };
-  const options = { mode, waitSeconds: context.waitSeconds, ...writing, ...(caches === undefined ? {} : { caches }) };
+  // A server has the image for long, and does at once what it is asked for.
+  const waitSeconds = context.waitSeconds > 0 && (await hasControl(path)) ? 0 : context.waitSeconds;
+  const options = { mode, waitSeconds, ...writing, ...(caches === undefined ? {} : { caches }) };
   const image = await openImageFile(path, options).catch((error) => {
     throw named(error, path);
   });
@@ -82,15 +91,13 @@ export function openPinned(context: CommandContext, path: string): Promise<Image
   return openImageFile(path, { mode: 'read-long', locking: lockingOf(context), caches: 'large' });
 }
 
+/** Of two images that are compared only one is open already. */
+function isItself(image: Image, path: string): boolean {
+  return path === image.path || isSameFile(path, image.path);
+}
+
 /** Damage is found by what knows places in a file, but not its name. */
 function named(error: unknown, path: string): unknown {
   if (!(error instanceof VsimgError) || error.code !== 'corrupt' || error.path !== undefined) return error;
-  const { code, message, hint, hostOffset, guestOffset } = error;
-  return new VsimgError(code, message, {
-    path,
-    cause: error,
-    ...(hint === undefined ? {} : { hint }),
-    ...(hostOffset === undefined ? {} : { hostOffset }),
-    ...(guestOffset === undefined ? {} : { guestOffset }),
-  });
+  return error.retold({ path });
 }

@@ -6,16 +6,49 @@ import type { Image } from '../image/image.ts';
 import type { ByteRange } from '../storage/transfer.ts';
 import { turnGiver } from '../storage/turns.ts';
 
-/** `OFF:LEN` as the user writes it. Errors: 'usage'. */
-export function parseRange(text: string): ByteRange {
+/** A part of the disk; without an end it goes to the end of the disk, which each version may have elsewhere. */
+export interface OpenRange {
+  readonly start: number;
+  readonly end: number | undefined;
+}
+
+/** `OFF:LEN` as the user writes it; `OFF:` goes to the end, and `:LEN` begins at the start. Errors: 'usage'. */
+export function parseRange(text: string): OpenRange {
   const [offset, length, ...more] = text.split(':');
-  if (offset === undefined || length === undefined || more.length > 0) {
+  if (offset === undefined || length === undefined || more.length > 0 || text === ':') {
     throw new VsimgError('usage', `--range '${text}' is not a range`, { hint: 'write OFFSET:LENGTH, such as 1M:64k' });
   }
-  const start = parseSize(offset, 'the offset of --range');
+  const start = parseSize(offset === '' ? '0' : offset, 'the offset of --range');
+  if (length === '') return { start, end: undefined };
   const lengthBytes = parseSize(length, 'the length of --range');
   if (lengthBytes === 0) throw new VsimgError('usage', `--range '${text}' is empty`, { hint: 'give a longer one' });
   return { start, end: start + lengthBytes };
+}
+
+interface Disks {
+  readonly path: string;
+  /** Of the state that was named. */
+  readonly sizeBytes: number;
+  /** Others that may be larger; asked only if that one is too small. */
+  readonly versions: Iterable<VersionInfo>;
+}
+
+/** Errors: 'refused' for a range that reaches beyond the end of all disks. */
+export async function requireOnDisk(ranges: readonly OpenRange[], { path, sizeBytes, versions }: Disks): Promise<void> {
+  const outer = ranges.reduce((a, b) => ((a.end ?? a.start) < (b.end ?? b.start) ? b : a));
+  const needed = outer.end ?? outer.start;
+  if (needed <= sizeBytes) return;
+  const giveTurn = turnGiver();
+  for (const version of versions) {
+    if (needed <= version.sizeBytes) return;
+    const turn = giveTurn();
+    if (turn !== undefined) await turn;
+  }
+  const what = outer.end === undefined ? `byte ${outer.start} lies` : `bytes ${outer.start} to ${outer.end} reach`;
+  throw new VsimgError('refused', `${what} beyond the end of the disk, which has ${sizeBytes} bytes`, {
+    path,
+    hint: 'give a smaller offset or length',
+  });
 }
 
 /** Versions that changed something in given parts of the disk. */
@@ -25,9 +58,9 @@ export class RangeFilter {
   readonly #known = new Map<number, boolean>();
   readonly #giveTurn = turnGiver();
 
-  constructor(image: Image, ranges: readonly ByteRange[]) {
+  constructor(image: Image, ranges: readonly OpenRange[]) {
     this.#image = image;
-    this.#ranges = ranges;
+    this.#ranges = ranges.map(({ start, end = Number.MAX_SAFE_INTEGER }) => ({ start, end }));
   }
 
   /** At most `count` of `versions`; nothing more when the output is closed. */

@@ -44,7 +44,7 @@ export const definition: CommandDefinition = {
   ],
   statuses: [
     { status: EXIT_STATUS.corrupt, meaning: 'the image is damaged; with --ignore-errors all was written all the same' },
-    { status: EXIT_STATUS.refused, meaning: 'the range reaches behind the end of the disk' },
+    { status: EXIT_STATUS.refused, meaning: 'the range reaches beyond the end of the disk' },
   ],
 };
 
@@ -116,10 +116,10 @@ function planRange(
   if (end > size) {
     throw new VsimgError(
       'refused',
-      `bytes ${offset} to ${end} reach behind the end of the disk, which has ${size} bytes`,
+      `bytes ${offset} to ${end} reach beyond the end of the disk, which has ${size} bytes`,
       {
         path: image.path,
-        hint: 'read less, or from further in front',
+        hint: 'give a smaller offset or length',
       },
     );
   }

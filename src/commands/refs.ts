@@ -1,7 +1,8 @@
 import type { CommandContext } from '../cli/context.ts';
+import type { Invocation } from '../cli/invocation.ts';
 import type { JsonObject } from '../cli/json.ts';
 import { type Column, fitWidth, formatRows, oneLine, subject } from '../cli/table.ts';
-import { parseImage } from '../cli/target.ts';
+import { fileExists, parseImage } from '../cli/target.ts';
 import { shortId } from '../cli/version-view.ts';
 import { VsimgError } from '../errors.ts';
 import type { Ref, VersionInfo } from '../image/api.ts';
@@ -18,16 +19,14 @@ const COLUMNS: readonly Column[] = [
 /** What `tag` and `branch` have in common. */
 export async function runRefs(context: CommandContext, kind: Ref['kind']): Promise<number> {
   const { args } = context;
-  const path = parseImage(args.operand(0));
-  const [, name, rev, ...more] = args.operands;
-  const doomed = args.values('delete');
-  if (doomed.length > 0) {
+  if (args.values('delete').length > 0) {
     if (args.has('force'))
       throw new VsimgError('usage', '--delete and --force contradict each other', { hint: 'give one of them' });
-    // As with git, further names may follow the first.
-    const names = [...doomed, ...args.operands.slice(1)];
+    const { path, names } = parseDeletion(args);
     return withImage(context, { path, mode: 'write' }, (image) => remove(context, image, { kind, names }));
   }
+  const path = parseImage(args.operand(0));
+  const [, name, rev, ...more] = args.operands;
   if (name === undefined) {
     return withImage(context, { path, mode: 'read' }, (image) => list(context, image, kind));
   }
@@ -38,6 +37,14 @@ export async function runRefs(context: CommandContext, kind: Ref['kind']): Promi
   return withImage(context, { path, mode: 'write' }, (image) =>
     make(context, image, { kind, name, rev: rev ?? 'HEAD' }),
   );
+}
+
+/** As with git, further names may follow the first, and `-d IMAGE NAME...` is taken as it is meant. */
+function parseDeletion(args: Invocation): { readonly path: string; readonly names: readonly string[] } {
+  const [first = '', ...others] = args.values('delete');
+  if (!fileExists(args.operand(0)) && fileExists(first))
+    return { path: parseImage(first), names: [...others, ...args.operands] };
+  return { path: parseImage(args.operand(0)), names: [first, ...others, ...args.operands.slice(1)] };
 }
 
 async function list({ args, io, output }: CommandContext, image: Image, kind: Ref['kind']): Promise<number> {

@@ -16,7 +16,7 @@ export const definition: CommandDefinition = {
       description: 'the new size, such as 20G; or, with a sign, how much larger or smaller',
     },
   ],
-  options: [{ name: 'shrink', description: 'make it smaller, and drop what lies behind the new end' }],
+  options: [{ name: 'shrink', description: 'make it smaller, and drop what lies beyond the new end' }],
   access: 'writes',
   examples: [
     { command: 'vsimg resize disk.vsi 20G', explanation: 'a disk of 20 GiB' },
@@ -43,10 +43,17 @@ export async function run(context: CommandContext): Promise<number> {
     const sizeBytes = resultOf(change, former);
     await image.resize(sizeBytes, { shrink: args.has('shrink') });
     await image.publish();
-    await output.message(`resized ${path} from ${formatSize(former)} to ${formatExactSize(sizeBytes)}`);
+    await output.message(resizedLine(path, former, sizeBytes));
     await output.document({ filename: path, 'virtual-size': sizeBytes, 'former-virtual-size': former });
     return 0;
   });
+}
+
+function resizedLine(path: string, former: number, sizeBytes: number): string {
+  if (former === sizeBytes) return `${path} has ${formatExactSize(sizeBytes)} already`;
+  // Sizes that are rounded to the same words say nothing of what changed.
+  const isClose = formatSize(former) === formatSize(sizeBytes);
+  return `resized ${path} from ${isClose ? formatExactSize(former) : formatSize(former)} to ${formatExactSize(sizeBytes)}`;
 }
 
 interface SizeChange {

@@ -28,9 +28,26 @@ export const definition: CommandDefinition = {
     { short: 'b', name: 'bind', value: 'ADDR', description: 'listen on this address (default: 127.0.0.1)' },
     { name: 'port', value: 'N', description: 'listen on this TCP port, 0 for any (default: 10809)' },
     { short: 'r', name: 'read-only', description: 'the working state too; others may write the image meanwhile' },
-    { short: 'x', name: 'export', value: 'NAME', repeats: true, completes: 'revision', description: 'serve only this; may be given several times' },
-    { name: 'tls', value: 'MODE', completes: ['off', 'on', 'require'], description: "'on' for clients that ask, 'require' for all (default: off)" },
-    { name: 'tls-certificates', value: 'DIR', completes: 'file', description: 'server-cert.pem, server-key.pem, ca-cert.pem' },
+    {
+      short: 'x',
+      name: 'export',
+      value: 'NAME',
+      repeats: true,
+      completes: 'revision',
+      description: 'serve only this; may be given several times',
+    },
+    {
+      name: 'tls',
+      value: 'MODE',
+      completes: ['off', 'on', 'require'],
+      description: "'on' for clients that ask, 'require' for all (default: off)",
+    },
+    {
+      name: 'tls-certificates',
+      value: 'DIR',
+      completes: 'file',
+      description: 'server-cert.pem, server-key.pem, ca-cert.pem',
+    },
     { name: 'tls-verify-peer', description: 'clients need a certificate that ca-cert.pem signed' },
     { name: 'allow-remote', description: 'listen on addresses of the network without TLS' },
     { name: 'max-connections', value: 'N', description: `clients at a time (default: ${DEFAULT_CONNECTIONS})` },
@@ -40,11 +57,55 @@ export const definition: CommandDefinition = {
   ],
   access: 'writes',
   examples: [
-    { command: 'vsimg serve disk.vsi --socket nbd.sock', explanation: 'to programs on this machine' },
-    { command: "vsimg serve disk.vsi -- qemu-img info 'nbd+unix:///v1?socket=nbd.sock'", explanation: 'for as long as a command runs' },
+    {
+      command: 'vsimg serve disk.vsi --socket nbd.sock',
+      explanation: 'to programs of this user on this machine, until it is stopped',
+    },
+    {
+      command: "vsimg serve disk.vsi -- 'qemu-img convert -O qcow2 $VSIMG_URI disk.qcow2'",
+      explanation: 'the working state in a format of qemu-img',
+    },
+    {
+      command: "vsimg serve disk.vsi -x v1 -- 'nbdcopy $VSIMG_URI v1.raw'",
+      explanation: 'one version, to any program that speaks NBD',
+    },
+    {
+      command:
+        "vsimg serve disk.vsi --commit-on-disconnect -m 'try it' -q -- 'qemu-io -f raw -c \"write -P 1 0 4k\" nbd+unix:///v1+scratch?socket=$VSIMG_SOCKET'",
+      explanation: 'a private copy of a version that becomes a version of its own',
+    },
   ],
-  details: [],
-  statuses: [{ status: EXIT_STATUS.locked, meaning: 'another process writes the image' }],
+  details: [
+    'Exports: the empty name is the working state. One client at a time writes it; others that come meanwhile find it read-only. ' +
+      'Every version is there under its number and everything else that names a revision: tags, branches, HEAD~2, the beginning of ' +
+      "an id ('vsimg help revisions'). Versions are read-only, any number of clients reads them, and they can not be deleted while somebody has them " +
+      'open. An export of a branch stays at the version that it named when it was opened. A list of exports has names, and numbers of the newest 1,000 versions.',
+    "Scratch exports: 'REV+scratch' begins as that version, and each client that opens it has a private one to write to, in a file without a name in " +
+      'the directory of the image, or else among the temporary files (TMPDIR), which is gone when he leaves. With --commit-on-disconnect it becomes a version, made ' +
+      'from the one that it began as, if anything was written; what is checked out stays as it is, and no branch moves.',
+    'With COMMAND a server of its own runs for it: VSIMG_URI is the address (of the export, if exactly one --export is given), and VSIMG_SOCKET its ' +
+      'socket, in a directory that nobody else may look into unless --socket or --port is given. One word is run by the shell, so that ' +
+      "'$VSIMG_URI' in quotes is put in; several words are run as they are. The exit status is that of the command.",
+    'What a client is promised: a write is kept in memory (at most 32 MiB) until it is flushed, as a disk does with its cache. FLUSH, and FUA ' +
+      'for a single write, return when it would survive a power cut. When the writer leaves, and when the server is told to stop ' +
+      '(SIGTERM, SIGINT, SIGHUP), all is flushed. A server that is killed leaves what was flushed last, or later writes too, and every version whole.',
+    "The working state is written to, not committed: 'vsimg commit IMAGE' makes a version of it, also while the server runs and a client has it open. " +
+      'The version then holds every write that was answered before, as a disk does after a power cut: a file system with a journal ' +
+      'is whole after its journal is replayed, as it is at mounting. For more, let the guest sync or freeze its file systems (fsfreeze) first.',
+    'Other processes may read the image at any time; they see what was flushed. Commands that change it are carried out by the server: see vsimg-scripting(7). ' +
+      'With --read-only no lock is held: others write, commit and gc, new versions can be opened as soon as they are there, and who has the ' +
+      'working state open keeps the state that he found.',
+    "Block status: 'base:allocation' tells holes from data. 'vsimg:changed-since:REV' and, for clients of qemu, 'qemu:dirty-bitmap:REV' mark (1) what differs from " +
+      'version REV, so that a backup copies only that.',
+    'Protocol: fixed newstyle; structured replies, holes in reads and block status; READ, WRITE, FLUSH, TRIM, WRITE_ZEROES (fast), CACHE, FUA; more than one connection of ' +
+      'a client only for versions named by number, id or tag. A request has at most 32 MiB. No extended headers. Compatible with libnbd, nbdkit, qemu and the Linux kernel.',
+    'It listens at a Unix socket or at 127.0.0.1. Everybody who can connect can read all versions: other addresses are refused unless --tls require is ' +
+      'given, best with --tls-verify-peer, or --allow-remote. A Unix socket is open to its user alone. Certificates are in PEM files in a directory, as nbdkit and qemu have them.',
+  ],
+  statuses: [
+    { status: EXIT_STATUS.exists, meaning: 'the address is in use' },
+    { status: EXIT_STATUS.locked, meaning: 'another process writes the image' },
+  ],
 };
 
 export async function run(context: CommandContext): Promise<number> {
@@ -84,7 +145,9 @@ function scratchMessage({ args }: CommandContext, access: 'read' | 'write'): str
     throw new VsimgError('usage', '-m is for --commit-on-disconnect', { hint: 'give both, or leave it out' });
   }
   if (access === 'read')
-    throw new VsimgError('usage', '--read-only and --commit-on-disconnect exclude each other', { hint: 'give one of them' });
+    throw new VsimgError('usage', '--read-only and --commit-on-disconnect exclude each other', {
+      hint: 'give one of them',
+    });
   if (message === undefined || message.trim() === '')
     throw new VsimgError('usage', 'a version needs a message', { hint: 'give it with -m MESSAGE' });
   return message;

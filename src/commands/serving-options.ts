@@ -2,10 +2,10 @@ import { resolve } from 'node:path';
 import type { CommandContext } from '../cli/context.ts';
 import { parseCount } from '../cli/number.ts';
 import { VsimgError } from '../errors.ts';
+import type { ConnectionOptions } from '../nbd/connection.ts';
 import type { Encryption } from '../nbd/negotiation.ts';
 import type { Address } from '../nbd/server.ts';
 import { encrypter } from '../nbd/tls.ts';
-import type { ConnectionOptions } from '../nbd/connection.ts';
 
 /** The port that is registered for NBD. */
 const DEFAULT_PORT = 10_809;
@@ -14,7 +14,10 @@ const MAX_PORT = 65_535;
 const MAX_SOCKET_PATH_BYTES = 107;
 
 /** Undefined: a socket of the server's own, for the command that it runs. Errors: 'usage'. */
-export function addressOf({ args }: CommandContext, { hasCommand }: { readonly hasCommand: boolean }): Address | undefined {
+export function addressOf(
+  { args }: CommandContext,
+  { hasCommand }: { readonly hasCommand: boolean },
+): Address | undefined {
   const socket = args.value('socket');
   const host = args.value('bind');
   const port = args.value('port');
@@ -23,14 +26,19 @@ export function addressOf({ args }: CommandContext, { hasCommand }: { readonly h
   if (socket !== undefined) {
     const path = resolve(socket);
     if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
-      throw new VsimgError('usage', `a socket can not have a name of more than ${MAX_SOCKET_PATH_BYTES} bytes: '${path}'`, {
-        hint: 'use a directory with a shorter name',
-      });
+      throw new VsimgError(
+        'usage',
+        `a socket can not have a name of more than ${MAX_SOCKET_PATH_BYTES} bytes: '${path}'`,
+        {
+          hint: 'use a directory with a shorter name',
+        },
+      );
     return { kind: 'unix', path };
   }
   if (host === undefined && port === undefined && hasCommand) return undefined;
   const number = port === undefined ? DEFAULT_PORT : parseCount(port, '--port');
-  if (number > MAX_PORT) throw new VsimgError('usage', `there is no port ${number}`, { hint: `give one up to ${MAX_PORT}` });
+  if (number > MAX_PORT)
+    throw new VsimgError('usage', `there is no port ${number}`, { hint: `give one up to ${MAX_PORT}` });
   return { kind: 'tcp', host: host ?? '127.0.0.1', port: number };
 }
 
@@ -40,18 +48,22 @@ export function tlsOf(
   address: Address | undefined,
 ): Pick<ConnectionOptions, 'encryption' | 'encrypt'> {
   const mode = args.value('tls') ?? (args.has('tls-certificates') ? 'on' : 'off');
-  const encryption = ({ off: 'none', on: 'offered', require: 'required' } as const satisfies Record<string, Encryption>)[mode];
+  const encryption = (
+    { off: 'none', on: 'offered', require: 'required' } as const satisfies Record<string, Encryption>
+  )[mode];
   if (encryption === undefined)
     throw new VsimgError('usage', `--tls is '${mode}'`, { hint: "give 'off', 'on' or 'require'" });
   const isRemote = address?.kind === 'tcp' && !isLoopback(address.host);
   if (isRemote && encryption !== 'required' && !args.has('allow-remote'))
     throw new VsimgError('usage', `everybody on the network could read the image at ${address.host}`, {
-      hint: "give --tls require and --tls-certificates, or --allow-remote if that is wanted",
+      hint: 'give --tls require and --tls-certificates, or --allow-remote if that is wanted',
     });
   const directory = args.value('tls-certificates');
   if (encryption === 'none') {
     if (directory !== undefined || args.has('tls-verify-peer'))
-      throw new VsimgError('usage', 'there are options for TLS, but --tls is off', { hint: "give --tls on or --tls require" });
+      throw new VsimgError('usage', 'there are options for TLS, but --tls is off', {
+        hint: 'give --tls on or --tls require',
+      });
     return { encryption };
   }
   if (directory === undefined)

@@ -1,5 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import { stampSeconds } from '../cli/time.ts';
+import type { ControlListener } from '../control/listener.ts';
 import { VsimgError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import type { ConnectionOptions } from '../nbd/connection.ts';
@@ -7,8 +8,9 @@ import { ImageExports, type ScratchEnd } from '../nbd/image-exports.ts';
 import { privateSocket, removeAbandonedSocket, removePrivateSocket } from '../nbd/own-socket.ts';
 import { type Address, NbdServer } from '../nbd/server.ts';
 import { exportUri } from '../nbd/uri.ts';
-import { openPinned } from './opening.ts';
+import { openPinned, writingOf } from './opening.ts';
 import { runCommand } from './served-command.ts';
+import { listenForCommands, type ServedImage } from './serving-control.ts';
 
 /** What 'serve' was asked for. */
 export interface ServingPlan extends Pick<ConnectionOptions, 'encryption' | 'encrypt'> {
@@ -32,6 +34,7 @@ const TOLD_ERRORS = 100;
 
 /** Serves until the command ends, nobody is there for long, or the process is told to stop. Resolves to the exit status. */
 export async function serve(context: CommandContext, image: Image, plan: ServingPlan): Promise<number> {
+  context.output.sendMessagesToStderr();
   const exports = exportsOf(context, image, plan);
   const end = new End();
   const idle = new IdleTimer(plan.idleSeconds, () => end.come(0));
@@ -45,6 +48,8 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
     onError: errorTeller(context),
     onChange: (count) => idle.set(count === 0),
   });
+  const control = plan.access === 'write' ? await controlFor(context, { image, exports }) : undefined;
+  if (control !== undefined) context.cleanup.add(() => control.dispose());
   const own = plan.address === undefined ? privateSocket() : undefined;
   const forget = own === undefined ? undefined : context.cleanup.add(() => removePrivateSocket(own));
   try {
@@ -60,15 +65,34 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
     idle.set(false);
     context.cleanup.onStop = undefined;
     await server.close();
+    await control?.close();
     forget?.();
     if (own !== undefined) removePrivateSocket(own);
+  }
+}
+
+/** Serving goes on without it where it can not be had: then others find the image locked. */
+async function controlFor(
+  context: CommandContext,
+  served: Pick<ServedImage, 'image' | 'exports'>,
+): Promise<ControlListener | undefined> {
+  const { sync } = writingOf(context);
+  try {
+    return await listenForCommands({ ...served, sync, runCommandLine: context.runCommandLine });
+  } catch (error) {
+    if (!(error instanceof VsimgError)) throw error;
+    await context.output.message(`commands of other processes can not reach this server: ${error.message}`);
+    return undefined;
   }
 }
 
 /** Errors: 'not-found' for an export that is asked for and not there. */
 function exportsOf(context: CommandContext, image: Image, { path, access, message, only }: ServingPlan): ImageExports {
   const keepScratch = async ({ base, commit }: ScratchEnd): Promise<void> => {
-    const number = await commit({ message: message ?? '', timeSeconds: stampSeconds(context.io.env, context.io.now()) });
+    const number = await commit({
+      message: message ?? '',
+      timeSeconds: stampSeconds(context.io.env, context.io.now()),
+    });
     await context.output.message(`version ${number} was made from version ${base}`);
   };
   const exports = new ImageExports({
@@ -80,7 +104,10 @@ function exportsOf(context: CommandContext, image: Image, { path, access, messag
   });
   const missing = only.find((name) => exports.find(name) === undefined);
   if (missing !== undefined)
-    throw new VsimgError('not-found', `${path}: there is no export '${missing}'`, { path, hint: "'vsimg log' lists versions" });
+    throw new VsimgError('not-found', `${path}: there is no export '${missing}'`, {
+      path,
+      hint: "'vsimg log' lists versions",
+    });
   return exports;
 }
 
@@ -89,7 +116,13 @@ async function announce({ output, args }: CommandContext, plan: ServingPlan, add
   if (plan.command.length > 0) return;
   await output.lines([uri]);
   const place = address.kind === 'unix' ? { socket: address.path } : { bind: address.host, port: address.port };
-  await output.document({ filename: plan.path, uri, ...place, 'read-only': args.has('read-only'), tls: plan.encryption !== 'none' });
+  await output.document({
+    filename: plan.path,
+    uri,
+    ...place,
+    'read-only': args.has('read-only'),
+    tls: plan.encryption !== 'none',
+  });
   await output.flush();
 }
 
@@ -114,7 +147,10 @@ function errorTeller({ io }: CommandContext): (error: unknown) => void {
   const debug = (io.env.VSIMG_DEBUG ?? '0') !== '0';
   return (error) => {
     if (++told > TOLD_ERRORS) return;
-    const what = error instanceof VsimgError ? error.message : `a fault: ${error instanceof Error && debug ? error.stack : String(error)}`;
+    const what =
+      error instanceof VsimgError
+        ? error.message
+        : `a fault: ${error instanceof Error && debug ? error.stack : String(error)}`;
     io.stderr.write(`vsimg: ${what}\n`);
   };
 }

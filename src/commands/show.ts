@@ -80,7 +80,9 @@ async function printText({ output }: CommandContext, image: Image, showing: Show
   const ranges = image.changesOf(String(version.number));
   const totals = await printRanges(output, ranges, { limit, sizeBytes: largestSize(image, version) });
   await output.line(totals.rangeCount === 0 ? 'nothing changed' : totalsLine(totals));
-  if (space !== undefined) await output.line(`alone it holds ${heldText(space)}`);
+  if (space === undefined) return;
+  await output.line(`alone it holds ${heldText(space)}`);
+  if (version.isHead) await output.line('(it is checked out: what the working state shares with it is not counted)');
 }
 
 /** A version that made the disk smaller has changes behind its own end. */

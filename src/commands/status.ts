@@ -66,7 +66,7 @@ export async function run(context: CommandContext): Promise<number> {
 async function printShort({ output }: CommandContext, image: Image, limit: number): Promise<Totals> {
   let seen = 0;
   return eachRange(image.changesOf(null), async ({ start, length, kind }) => {
-    if (seen < limit) await output.message(`${start} ${length} ${kind}`);
+    if (seen < limit) await output.finding(`${start} ${length} ${kind}`);
     seen += 1;
     // With -q one is enough to know.
     return !output.quiet && !output.closed && seen < limit;

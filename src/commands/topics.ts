@@ -38,6 +38,14 @@ const SIZES = `Sizes and offsets are bytes, with or without a unit:
   1.5G           a fraction, if it comes to a whole number of bytes
   0x1000         hexadecimal, without a unit
 
+A part of the disk is OFF:LEN, as in 'vsimg log --range':
+
+  1M:64k         64 KiB from 1 MiB on
+  63M:           from 63 MiB to the end of the disk
+  :1M            the first MiB
+
+Elsewhere it is --offset OFF --length LEN, and either may be left out.
+
 KB, MB and so on are refused because they could mean powers of 1000. The largest
 size is 9007199254740991 bytes (8 PiB - 1).`;
 

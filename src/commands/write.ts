@@ -44,7 +44,7 @@ export const definition: CommandDefinition = {
   statuses: [
     { status: EXIT_STATUS.io, meaning: 'FILE ended before --length bytes came' },
     { status: EXIT_STATUS.locked, meaning: 'another process writes the image' },
-    { status: EXIT_STATUS.refused, meaning: 'the data reaches behind the end of the disk' },
+    { status: EXIT_STATUS.refused, meaning: 'the data reaches beyond the end of the disk' },
   ],
 };
 
@@ -174,7 +174,7 @@ function requireRoom(image: Image, offset: number, length: number): void {
   if (offset + length <= size) return;
   throw new VsimgError(
     'refused',
-    `data from ${offset} on reaches behind the end of the disk, which has ${size} bytes`,
+    `data from ${offset} on reaches beyond the end of the disk, which has ${size} bytes`,
     {
       path: image.path,
       hint: 'write less or further in front; the image is unchanged',

@@ -93,7 +93,7 @@ export class ByteReader {
   }
 
   end(): void {
-    if (this.remaining !== 0) this.fail('has bytes behind its end');
+    if (this.remaining !== 0) this.fail('has bytes beyond its end');
   }
 }
 

@@ -33,7 +33,7 @@ function slotChecksum(slot: Uint8Array, lengthBytes: number): number {
 export function encodeSlot(generation: number, header: Header): Uint8Array {
   const bytes = encodeHeader(header);
   if (generation > MAX_GENERATION)
-    throw new VsimgError('unsupported', 'the container was published too often', {
+    throw new VsimgError('unsupported', 'the image was published too often', {
       hint: 'export its versions into a new one',
     });
   if (bytes.length > MAX_HEADER_BYTES)
@@ -86,12 +86,12 @@ export function readSlots(a: Uint8Array, b: Uint8Array, name: string, options: R
       });
     }
     if (a.length === 0) {
-      throw new VsimgError('corrupt', `${name}: is not a vsimg container: it is empty`, {
+      throw new VsimgError('corrupt', `${name}: is not an image of vsimg: it is empty`, {
         hint: 'remove it, and make a new one',
         hostOffset: 0,
       });
     }
-    throw new VsimgError('corrupt', `${name}: is not a vsimg container`, {
+    throw new VsimgError('corrupt', `${name}: is not an image of vsimg`, {
       hint: "make one with 'vsimg create' or 'vsimg import'",
       hostOffset: 0,
     });
@@ -127,5 +127,5 @@ function checkSameImage(header: Header, other: Slot, name: string): void {
     throw error;
   }
   if (otherId.some((byte, index) => byte !== header.imageId[index]))
-    throw corrupt(`${name}: its two headers are of different containers`, 0);
+    throw corrupt(`${name}: its two headers are of different images`, 0);
 }

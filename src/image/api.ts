@@ -171,6 +171,11 @@ export interface AmendOptions {
   readonly tags?: readonly string[];
 }
 
+export interface SquashOptions {
+  /** Nothing is removed. */
+  readonly dryRun?: boolean;
+}
+
 export interface SquashReport {
   /** The version that took in what lay between; as it is now. */
   readonly version: VersionInfo;
@@ -228,7 +233,6 @@ export interface WriteReport {
 export interface GcReport {
   readonly dryRun: boolean;
   readonly fileBytesBefore: number;
-  /** For a dry run: what it would be, to within a few pages. */
   readonly fileBytesAfter: number;
   readonly reclaimedBytes: number;
 }
@@ -257,10 +261,13 @@ export interface SpaceUsage {
 
 export interface ReclaimReport {
   readonly versions: readonly number[];
-  /** All that gc gives back when these versions are deleted: data to the byte, metadata but for the pages that it writes itself. */
+  /** All that gc gives back when these versions are deleted. Metadata are 0 where the pages written for that take more. */
   readonly reclaimed: HeldSpace;
   /** What of it gc gives back already, without deleting anything. */
   readonly reclaimable: HeldSpace;
+  /** Length of the file now, and after deleting and gc. */
+  readonly fileBytesBefore: number;
+  readonly fileBytesAfter: number;
 }
 
 export interface CheckReport {

@@ -108,12 +108,12 @@ function checkPlan({ operation, requestBytes, depth, offset }: BenchPlan, sizeBy
   if (offset + requestBytes <= sizeBytes) return;
   throw new VsimgError(
     'refused',
-    `a request of ${requestBytes} bytes at ${offset} reaches behind the end of the disk, which has ${sizeBytes} bytes`,
+    `a request of ${requestBytes} bytes at ${offset} reaches beyond the end of the disk, which has ${sizeBytes} bytes`,
     { path, hint: 'give a smaller --size or --offset' },
   );
 }
 
-/** What would reach behind the end of the disk goes on at its start. */
+/** What would reach beyond the end of the disk goes on at its start. */
 function* placesOf({ count, requestBytes, offset, step, seed }: BenchPlan, sizeBytes: number): Generator<number> {
   const random = new Random(seed);
   const slotCount = Math.floor((sizeBytes - offset) / requestBytes);

@@ -17,7 +17,11 @@ export interface BesideOptions extends CommitOptions {
  * Makes a version from another one and `pieces`, which begin and end with blocks or at the end of the disk, and publishes it.
  * What is checked out stays as it is, and no branch moves. Returns the number of the new version.
  */
-export async function commitBeside(container: Container, pieces: Iterable<DataPiece>, options: BesideOptions): Promise<number> {
+export async function commitBeside(
+  container: Container,
+  pieces: Iterable<DataPiece>,
+  options: BesideOptions,
+): Promise<number> {
   const { versions, pages, blockBytes } = container;
   const { map: root, sizeBytes } = versions.need(options.parent);
   // What is to be cleaned goes now: nothing tells a cleaner that the blocks which come next are needed.
@@ -43,7 +47,12 @@ export async function commitBeside(container: Container, pieces: Iterable<DataPi
   return made;
 }
 
-async function putBlocks({ log, blockBytes }: Container, map: ExtentMap, startBlock: number, bytes: Uint8Array): Promise<void> {
+async function putBlocks(
+  { log, blockBytes }: Container,
+  map: ExtentMap,
+  startBlock: number,
+  bytes: Uint8Array,
+): Promise<void> {
   const isZero = (block: number): boolean => isZeroRange(bytes, block * blockBytes, (block + 1) * blockBytes);
   const count = bytes.length / blockBytes;
   for (let from = 0; from < count; ) {
@@ -53,7 +62,11 @@ async function putBlocks({ log, blockBytes }: Container, map: ExtentMap, startBl
     if (zero) map.clear(startBlock + from, startBlock + to);
     for (let at = from; !zero && at < to; ) {
       const length = Math.min(to - at, await log.room());
-      map.set(startBlock + at, length, log.append(startBlock + at, bytes.subarray(at * blockBytes, (at + length) * blockBytes)));
+      map.set(
+        startBlock + at,
+        length,
+        log.append(startBlock + at, bytes.subarray(at * blockBytes, (at + length) * blockBytes)),
+      );
       at += length;
     }
     from = to;

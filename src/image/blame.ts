@@ -1,112 +1,141 @@
 import type { ByteRange } from '../storage/transfer.ts';
 import { turnGiver } from '../storage/turns.ts';
+import type { Ancestry } from './ancestry.ts';
 import type { BlameRange, DiffRange } from './api.ts';
-import type { Lineage } from './lineage.ts';
+import { Claims, rangesBelow } from './claims.ts';
 
 /**
- * Which version changed each part of `range` last, ascending, seen from a state (null: the working state). Goes back in
- * history only until all is known, and compares only where it is not: the cost follows what the versions changed there.
+ * More would take much memory, of which no command has more than 256 MiB; with fewer, history is gone through more often: once
+ * for each window of the disk.
  */
-export async function blame(lineage: Lineage, from: number | null, range: ByteRange): Promise<BlameRange[]> {
-  const giveTurn = turnGiver();
-  const found: BlameRange[] = [];
-  let open: readonly ByteRange[] = range.start < range.end ? [range] : [];
-  for (const step of lineage.back(from)) {
-    const [first, last] = [open[0], open[open.length - 1]];
-    if (first === undefined || last === undefined) break;
-    const claims = new Claims(open, ({ start, end }, kind) =>
-      found.push({ start, length: end - start, kind, version: step.version }),
-    );
-    for (const change of lineage.changes(step, { start: first.start, end: last.end })) {
-      claims.take(change);
+const RANGES_AT_ONCE = 131_072;
+/** Of these in a window as it is planned: most windows then need not be cut. */
+const PLANNED_SHARE = 0.75;
+/** An extent of the newest state and the hole behind it. */
+const RANGES_AN_EXTENT = 2;
+/** Windows become wider at most so quickly: what follows may be denser. */
+const MAX_GROWTH = 8;
+
+export interface BlameOptions {
+  /** Ranges that are found, and held, before the first of them is told; a few times as many may be held for a while. */
+  readonly rangesAtOnce?: number | undefined;
+}
+
+/**
+ * Which version changed each part of `range` last, ascending, some ranges at a time as they become known; ranges that touch
+ * differ in something.
+ */
+export async function* blame(
+  ancestry: Ancestry,
+  range: ByteRange,
+  { rangesAtOnce = RANGES_AT_ONCE }: BlameOptions,
+): AsyncGenerator<readonly BlameRange[]> {
+  const plannedCount = rangesAtOnce * PLANNED_SHARE;
+  /** May go on in the next window. */
+  let last: BlameRange | undefined;
+  let widthBytes = Number.POSITIVE_INFINITY;
+  for (let { start } = range; start < range.end; ) {
+    const limit = Math.min(range.end, start + widthBytes);
+    const end = await ancestry.endOfExtents({ start, end: limit }, plannedCount / RANGES_AN_EXTENT);
+    const window = new Window({ start, end }, rangesAtOnce);
+    await window.search(ancestry);
+    const known = joined(last, window.ranges());
+    last = known.pop();
+    yield known;
+    const growth = Math.min(MAX_GROWTH, plannedCount / window.rangeCount);
+    widthBytes = Math.ceil((window.end - start) * growth);
+    start = window.end;
+  }
+  if (last !== undefined) yield [last];
+}
+
+/** Ranges that follow each other without gaps; what says the same becomes one. */
+function joined(first: BlameRange | undefined, others: readonly BlameRange[]): BlameRange[] {
+  const result: BlameRange[] = [];
+  let last = first;
+  for (const next of others) {
+    if (last !== undefined && last.version === next.version && last.kind === next.kind) {
+      last = { ...last, length: last.length + next.length };
+      continue;
+    }
+    if (last !== undefined) result.push(last);
+    last = next;
+  }
+  if (last !== undefined) result.push(last);
+  return result;
+}
+
+/** A part of the disk of which more and more is known; it becomes smaller rather than hold too many ranges. */
+class Window {
+  readonly #limit: number;
+  #end: number;
+  #found: BlameRange[] = [];
+  #open: readonly ByteRange[];
+
+  constructor(range: ByteRange, limit: number) {
+    this.#limit = limit;
+    this.#end = range.end;
+    this.#open = [range];
+  }
+
+  get end(): number {
+    return this.#end;
+  }
+
+  get rangeCount(): number {
+    return this.#found.length;
+  }
+
+  /** Ascending and without gaps. */
+  ranges(): readonly BlameRange[] {
+    return this.#found.sort((a, b) => a.start - b.start);
+  }
+
+  /**
+   * Goes back in history only until all is known, and compares only where it is not: the cost follows what the versions
+   * changed there.
+   */
+  async search(ancestry: Ancestry): Promise<void> {
+    const giveTurn = turnGiver();
+    for (let index = 0; ; ) {
+      const [first, last] = [this.#open[0], this.#open[this.#open.length - 1]];
+      if (first === undefined || last === undefined) return;
+      const within = { start: first.start, end: last.end };
+      const unchanged = await ancestry.unchangedFrom(index, within);
+      if (unchanged === 0) {
+        const step = await ancestry.step(index);
+        if (step === undefined) break;
+        await this.#take(ancestry.lineage.changes(step, within), step.version);
+      }
+      index += Math.max(1, unchanged);
       const turn = giveTurn();
       if (turn !== undefined) await turn;
     }
-    open = claims.finish();
-    const turn = giveTurn();
-    if (turn !== undefined) await turn;
-  }
-  for (const { start, end } of open) found.push({ start, length: end - start, kind: 'zero', version: 0 });
-  return joined(found.sort((a, b) => a.start - b.start));
-}
-
-/** Takes ascending changes out of ranges that are ascending and apart. */
-class Claims {
-  private readonly open: readonly ByteRange[];
-  private readonly onClaim: (range: ByteRange, kind: BlameRange['kind']) => void;
-  /** What is left of the ranges from the first one that a change met up to `index`. */
-  private readonly rest: ByteRange[] = [];
-  private first: number | undefined;
-  private index = 0;
-  /** Where the range at `index` begins by now. */
-  private from = 0;
-
-  constructor(open: readonly ByteRange[], onClaim: Claims['onClaim']) {
-    this.open = open;
-    this.onClaim = onClaim;
-    this.moveTo(0);
+    for (const { start, end } of this.#open) this.#found.push({ start, length: end - start, kind: 'zero', version: 0 });
   }
 
-  take({ start, length, kind }: DiffRange): void {
-    const end = start + length;
-    this.passTo(firstEndingBehind(this.open, start, this.index));
-    for (let range = this.open[this.index]; range !== undefined; range = this.open[this.index]) {
-      const claimed = { start: Math.max(this.from, start), end: Math.min(range.end, end) };
-      if (claimed.start >= claimed.end) return;
-      this.first ??= this.index;
-      if (this.from < claimed.start) this.rest.push({ start: this.from, end: claimed.start });
-      this.onClaim(claimed, kind === 'data' ? 'data' : 'zero');
-      this.from = claimed.end;
-      if (this.from < range.end) return;
-      this.moveTo(this.index + 1);
+  /** `changes` are ascending, so what was taken so far is complete wherever the window is cut meanwhile. */
+  async #take(changes: Iterable<DiffRange>, version: BlameRange['version']): Promise<void> {
+    const giveTurn = turnGiver();
+    const claims = new Claims(this.#open, ({ start, end }, kind) => {
+      const length = Math.min(end, this.#end) - start;
+      if (length > 0) this.#found.push({ start, length, kind, version });
+    });
+    for (const change of changes) {
+      if (change.start >= this.#end) break;
+      claims.take(change);
+      if (this.#found.length > this.#limit) this.#cut();
+      const turn = giveTurn();
+      if (turn !== undefined) await turn;
     }
+    this.#open = rangesBelow(claims.finish(), this.#end);
   }
 
-  /** What no change met. */
-  finish(): readonly ByteRange[] {
-    if (this.first === undefined) return this.open;
-    const behind = this.index;
-    if (this.from > (this.open[behind]?.start ?? 0)) this.passTo(behind + 1);
-    return this.open.slice(0, this.first).concat(this.rest, this.open.slice(this.index));
+  /** Forgets the upper half of what was found, and all that lies there. */
+  #cut(): void {
+    this.#found.sort((a, b) => a.start - b.start);
+    const middle = this.#found.length >>> 1;
+    this.#end = (this.#found[middle] as BlameRange).start;
+    this.#found.length = middle;
   }
-
-  private moveTo(index: number): void {
-    this.index = index;
-    this.from = this.open[index]?.start ?? 0;
-  }
-
-  /** Keeps what is left of the range at `index`, and all up to `next`. */
-  private passTo(next: number): void {
-    if (next === this.index) return;
-    const range = this.open[this.index] as ByteRange;
-    if (this.first !== undefined) {
-      this.rest.push(this.from === range.start ? range : { start: this.from, end: range.end });
-      for (let index = this.index + 1; index < next; index++) this.rest.push(this.open[index] as ByteRange);
-    }
-    this.moveTo(next);
-  }
-}
-
-function firstEndingBehind(ranges: readonly ByteRange[], position: number, from: number): number {
-  let low = from;
-  let high = ranges.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((ranges[middle] as ByteRange).end <= position) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** Ranges that touch and say the same become one. */
-function joined(ranges: readonly BlameRange[]): BlameRange[] {
-  const result: BlameRange[] = [];
-  for (const range of ranges) {
-    const last = result[result.length - 1];
-    const continues = last !== undefined && last.start + last.length === range.start;
-    if (continues && last.version === range.version && last.kind === range.kind)
-      result[result.length - 1] = { ...last, length: last.length + range.length };
-    else result.push(range);
-  }
-  return result;
 }

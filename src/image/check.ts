@@ -3,11 +3,13 @@ import type { Container } from './container.ts';
 import { type Inspection, type InspectOptions, inspectContainer } from './inspect.ts';
 import { findLosses } from './losses.ts';
 import { RangeSet } from './ranges.ts';
+import { refuseUnpublished } from './transaction.ts';
 
 export type CheckOptions = InspectOptions;
 
 /** Walks the whole container and says what is wrong with it; changes nothing. */
 export async function checkContainer(container: Container, options: CheckOptions): Promise<CheckReport> {
+  refuseUnpublished(container, 'a check');
   return describeInspection(container, await inspectContainer(container, options));
 }
 

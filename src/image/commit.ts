@@ -60,8 +60,9 @@ export function checkCommit(container: Container, options: CommitOptions): void 
 /** Errors: 'usage'. */
 export function checkMessage(message: string, maxBytes: number): void {
   if (Buffer.byteLength(message, 'utf8') > maxBytes)
-    throw new VsimgError('usage', `the message is longer than ${maxBytes} bytes`);
-  if (!message.isWellFormed()) throw new VsimgError('usage', 'the message is not valid Unicode');
+    throw new VsimgError('usage', `the message is longer than ${maxBytes} bytes`, { hint: 'give a shorter one' });
+  if (!message.isWellFormed())
+    throw new VsimgError('usage', 'the message is not valid Unicode', { hint: 'give it in UTF-8' });
 }
 
 /** Errors: 'usage' for a bad name, 'exists'. */

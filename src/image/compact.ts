@@ -71,6 +71,24 @@ export async function compactTail(container: Container, segments: 'move' | 'stay
   cutFile(container);
 }
 
+/** Moves all segments behind the end of the file, so that the gaps between them become one: as much free space as the log is long. */
+export async function liftLog(container: Container): Promise<void> {
+  const { space } = container;
+  container.begin();
+  space.keepOrder();
+  const buffer = new Uint8Array(SEGMENT_BYTES);
+  for (const segment of segmentsOf(container)) {
+    moveSegment(container, segment, {
+      buffer,
+      placeForAll: (lengthBytes) => space.allocate(lengthBytes, 'lasting'),
+      placeForChunk: () => undefined,
+      placeForTable: () => undefined,
+      giveBack: (place, lengthBytes) => space.giveBack(place, lengthBytes),
+    });
+  }
+  await container.publish();
+}
+
 /** Moves segments down into free space, the first ones first, so that they lie in the file as they follow each other in the log. */
 export async function slideLog(container: Container): Promise<void> {
   await settle(container);

@@ -155,7 +155,7 @@ function checkVersions({ container, versions, damaged }: Parts, findings: Sink):
     }
     const end = damaged.has('map') ? 0 : new ExtentMap(pages, map).endBlock();
     if (end > Math.ceil(sizeBytes / blockBytes))
-      findings.add({ message: `version ${number} maps blocks behind its end`, version: number });
+      findings.add({ message: `version ${number} maps blocks beyond its end`, version: number });
   }
   if (!damaged.has('children') && children.size !== withParent) {
     damaged.add('children');

@@ -35,8 +35,8 @@ const TREE_TITLES: { readonly [name in TreeName]: string } = {
 
 const MIB = 1024 * 1024;
 const CACHES = {
-  small: { pageBytes: 8 * MIB, tables: { cachedTables: 128, cachedTableBytes: MIB } },
-  large: { pageBytes: 16 * MIB, tables: { cachedTables: 2048, cachedTableBytes: 8 * MIB } },
+  small: { pageBytes: 8 * MIB, decodedBytes: 4 * MIB, tables: { cachedTables: 128, cachedTableBytes: MIB } },
+  large: { pageBytes: 16 * MIB, decodedBytes: 32 * MIB, tables: { cachedTables: 2048, cachedTableBytes: 8 * MIB } },
 } as const;
 
 export interface ContainerOptions {
@@ -124,7 +124,10 @@ export class Container {
     };
     this.space = new Space(this.pages, header.space);
     this.tables = new SegmentTables(storage, this.trees.log, { blockBytes: header.blockBytes, ...caches.tables });
-    this.reader = new LogReader(storage, this.tables, header.blockBytes);
+    this.reader = new LogReader(storage, this.tables, {
+      blockBytes: header.blockBytes,
+      decodedBytes: caches.decodedBytes,
+    });
     this.log = new LogWriter(
       {
         storage,
@@ -169,6 +172,11 @@ export class Container {
   withHeader(header: Header): Container {
     const { generation, staleSlot } = this;
     return new Container(this.storage, { generation, header, staleSlot }, this.options, this.stored);
+  }
+
+  /** Opens `storage`, which holds this container, to be changed there beside the same readers. */
+  openCopy(storage: Storage): Container {
+    return Container.open(storage, this.options);
   }
 
   /** Bytes that the file lacks. */
@@ -348,6 +356,13 @@ export class Container {
     this.generation = generation;
     this.startGeneration(generation + 1);
     this.begun = false;
+  }
+
+  /** Writes what the log holds in memory and waits for the disk while others go on: then little is left to be waited for at `publish`. */
+  async writeAhead(): Promise<void> {
+    if (!this.begun) return;
+    await this.log.flush();
+    if (this.options.sync !== 'off') await this.storage.syncMeanwhile?.();
   }
 
   /** Waits until everything written is durable. */

@@ -11,7 +11,9 @@ export async function checkDeletion(container: Container, numbers: readonly numb
   for (const number of numbers) {
     const { head, branches, locked } = protectionOf(container, number);
     if (container.inUse.has(number))
-      throw new VsimgError('refused', `version ${number} is being read`, { hint: 'end the clients that have it open first' });
+      throw new VsimgError('refused', `version ${number} is being read`, {
+        hint: 'end the clients that have it open first',
+      });
     if (head)
       throw new VsimgError('refused', `version ${number} is checked out`, { hint: 'check out another version first' });
     if (branches[0] !== undefined) {

@@ -1,6 +1,5 @@
 import { VsimgError } from '../errors.ts';
 import { CHUNK_BYTES, FORMAT_VERSION, RECORDS_OFFSET, SLOT_BYTES } from '../format/layout.ts';
-import { unusedSpace } from '../space/space.ts';
 import type { RefKind } from '../versions/refs.ts';
 import { hex, type NumberedVersion } from '../versions/version-table.ts';
 import type { HeadInfo, ImageInfo, VersionInfo } from './api.ts';
@@ -8,14 +7,14 @@ import { isDirty } from './commit.ts';
 import type { Container } from './container.ts';
 
 export function describeImage(container: Container): ImageInfo {
-  const { header, generation, storage, missingBytes } = container;
-  const { space, log } = header;
+  // Of the space what is true now, also within a transaction.
+  const { header, generation, storage, missingBytes, space, log } = container;
   const sizeBytes = storage.size();
   // Collection may have cut the file of a state that is looked at.
   const fileBytes = missingBytes > 0 ? sizeBytes : Math.max(sizeBytes, space.end);
   // What an interrupted command left behind the end is as good as free.
   const tailBytes = Math.max(0, fileBytes - space.end);
-  const listedBytes = unusedSpace(space);
+  const { dataBytes } = log.state;
   return {
     sizeBytes: container.workingSizeBytes,
     imageId: hex(header.imageId),
@@ -30,9 +29,9 @@ export function describeImage(container: Container): ImageInfo {
     space: {
       fileBytes,
       allocatedBytes: storage.allocatedBytes?.() ?? fileBytes,
-      dataBytes: log.dataBytes,
-      metadataBytes: 2 * SLOT_BYTES + space.end - RECORDS_OFFSET - listedBytes - log.dataBytes,
-      freeBytes: listedBytes + tailBytes,
+      dataBytes,
+      metadataBytes: 2 * SLOT_BYTES + space.end - RECORDS_OFFSET - space.unusedBytes - dataBytes,
+      freeBytes: space.unusedBytes + tailBytes,
       missingBytes,
     },
   };

@@ -30,5 +30,6 @@ export function* diskRuns(container: Container, view: View, { start, end }: Byte
 export function* changesBetween(container: Container, rev: string, view: View, range: ByteRange): Generator<ByteRange> {
   const { map, sizeBytes } = container.versions.need(resolve(container, rev));
   const before = { map: new ExtentMap(container.pages, map), sizeBytes };
-  for (const { start, length } of diffViews(before, view, container.blockBytes, range)) yield { start, end: start + length };
+  for (const { start, length } of diffViews(before, view, container.blockBytes, range))
+    yield { start, end: start + length };
 }

@@ -1,5 +1,5 @@
-import type { Container } from './container.ts';
 import type { ByteRange } from '../storage/transfer.ts';
+import type { Container } from './container.ts';
 
 /** A range of a disk, and whether it may hold anything but zeros. */
 export interface DiskRun extends ByteRange {

@@ -1,7 +1,7 @@
 import { VsimgError } from '../errors.ts';
-import { ExtentMap } from '../map/extent-map.ts';
 import { MAX_MESSAGE_BYTES } from '../format/version-record.ts';
-import { ScratchFile } from '../storage/scratch-file.ts';
+import { ExtentMap } from '../map/extent-map.ts';
+import { openScratchFile } from '../storage/scratch-file.ts';
 import type { ByteRange } from '../storage/transfer.ts';
 import type { CommitOptions } from './api.ts';
 import { commitBeside } from './beside.ts';
@@ -74,6 +74,11 @@ export class Disks {
     return this.#working;
   }
 
+  /** What was written to the working state, if anything, is part of it for everybody else when this ends, though not lasting. */
+  async settle(): Promise<void> {
+    await this.#working?.settle();
+  }
+
   /** The working state as it is in an image that is open for a long read, so that nobody changes it. */
   state(): Disk {
     if (this.#looks.isBrief) throw new VsimgError('internal', 'the working state of a short look may change');
@@ -84,8 +89,8 @@ export class Disks {
   scratch(rev: string): OpenScratch {
     const base = this.version(rev);
     const number = this.#looks.look(() => resolve(this.#looks.container, rev));
-    const { blockBytes } = this.#looks.container;
-    const file = ScratchFile.open();
+    const { blockBytes, storage } = this.#looks.container;
+    const file = openScratchFile(storage.name);
     const disk = new ScratchDisk(base.disk, blockBytes, file);
     return {
       disk,

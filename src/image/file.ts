@@ -49,7 +49,9 @@ export async function openImageFile(path: string, options: OpenFileOptions): Pro
       // While this process waited, the file may have been replaced: what is written to the old one is lost.
       if (storage.isCurrent()) {
         const damage = options.mode === 'repair' ? ({ damage: 'accept' } as const) : {};
-        return new Image(Container.open(storage, { ...writerOptions(storage, options.sync ?? 'on'), ...damage, caches }));
+        return new Image(
+          Container.open(storage, { ...writerOptions(storage, options.sync ?? 'on'), ...damage, caches }),
+        );
       }
       storage.close();
     } catch (error) {

@@ -28,7 +28,10 @@ export async function findForgettable(
   }
   for (const name of policy.tags ?? []) {
     if (/[*?]/.test(name) || container.refs.get(name)?.kind === 'tag') continue;
-    throw new VsimgError('not-found', `there is no tag '${name}' to keep`, { hint: "'vsimg tag' lists them" });
+    throw new VsimgError('not-found', `there is no tag '${name}' to keep`, {
+      // Names may hold commas: what is one name is known only now.
+      hint: name.includes(',') ? 'give --keep-tag once for each tag' : "'vsimg tag' lists them",
+    });
   }
   return planForget(await candidatesOf(container), policy, nowSeconds);
 }

@@ -5,30 +5,53 @@ import type { HostRange } from '../space/host-range.ts';
 import { UNKNOWN_BIRTH } from '../space/pending.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
-import { compactTail, cutFile, isWorthCompacting, isWorthSliding, slideLog } from './compact.ts';
+import { compactTail, cutFile, isWorthCompacting, isWorthSliding, liftLog, slideLog } from './compact.ts';
 import type { Container } from './container.ts';
-import { deadBytes, LayoutNotes } from './layout.ts';
+import { LayoutNotes } from './layout.ts';
 import { RangeSet } from './ranges.ts';
+import { rehearse } from './rehearsal.ts';
 import { relog } from './relog.ts';
 import { type Survey, surveyContainer } from './survey.ts';
 import { carryOut, planSegments, type SegmentPlan } from './thin.ts';
 
 export interface GcOptions {
-  readonly dryRun?: boolean;
   /** Write the log and all maps anew where that makes the file smaller or its newest version faster to read. */
   readonly compact?: boolean;
   readonly onProgress?: OnProgress;
 }
 
+/** Each but the last one made the file shorter. */
+const MAX_ROUNDS = 8;
+/** To give back so much of the log is worth the pages that it takes, whatever becomes of the end of the file. */
+const SURE_BYTES = 128 * 1024;
+/** Up to this length of the file, all data is moved where gaps between it are too small for what lies behind them. */
+const LIFT_BYTES = 16 * 1024 * 1024;
+
 /**
- * Gives back everything that neither a version nor the working state needs, and makes the file shorter.
+ * Gives back everything that neither a version nor the working state needs, and makes the file shorter: until
+ * another round gains nothing.
  *
- * Several publications: the first drops and thins what is dead, or with `compact` replaces the whole log; once that
- * space is free, records from the end of the file move into it; then the file is cut. A cut of power at any moment leaves
- * a whole container. Errors: 'corrupt' when what must be read is damaged.
+ * A round is several publications: the first drops and thins what is dead, or with `compact` replaces the whole log; once
+ * that space is free, records from the end of the file move into it; then the file is cut. A cut of power at any moment
+ * leaves a whole container. Errors: 'corrupt' when what must be read is damaged.
  */
 export async function collectGarbage(container: Container, options: GcOptions): Promise<GcReport> {
   const fileBytesBefore = container.storage.size();
+  for (let round = 0; round < MAX_ROUNDS; round++) if (!(await collect(container, options, round))) break;
+  cutFile(container);
+  return report(fileBytesBefore, container.storage.size());
+}
+
+/** What `collectGarbage` would do; changes nothing. */
+export function rehearseGc(container: Container, options: GcOptions): Promise<GcReport> {
+  return rehearse(container, async (open) => {
+    const { fileBytesAfter } = await collectGarbage(open(), options);
+    return { ...report(container.storage.size(), fileBytesAfter), dryRun: true };
+  });
+}
+
+/** One round; false if another one would be in vain. */
+async function collect(container: Container, options: GcOptions, round: number): Promise<boolean> {
   const segments: Segment[] = [];
   const maps = new RangeSet();
   const layout = new LayoutNotes();
@@ -39,45 +62,87 @@ export async function collectGarbage(container: Container, options: GcOptions): 
     },
     mapPage: ({ place, lengthBytes }) => maps.add(place, place + lengthBytes),
   });
-  const isRelogged = options.compact === true && !layout.isGood(container, survey);
-  const plans = isRelogged ? [] : planSegments(container, survey, segments);
-  if (options.dryRun === true) {
-    const freedBytes = isRelogged ? deadBytes(survey) : plans.reduce((total, plan) => total + plan.freedBytes, 0);
-    return dryReport(container, fileBytesBefore, RECORDS_OFFSET + survey.used.totalBytes - freedBytes);
-  }
+  const { compact = false, onProgress } = options;
   const usedBytes = survey.used.totalBytes;
-  const { space } = container.header;
+  const isRelogged = compact && round === 0 && !layout.isGood(container, survey);
+  const plans = isRelogged ? [] : planSegments(container, survey, segments);
   const garbage = findGarbage(container, survey);
   if (isRelogged) {
     container.begin();
     const givenUp = [...maps.ranges(), ...garbage];
     const liveBytes = survey.live.totalBytes * container.blockBytes;
-    await relog(container, { segments, givenUp, liveBytes }, options.onProgress).catch(refuseDamage);
+    await relog(container, { segments, givenUp, liveBytes }, onProgress).catch(refuseDamage);
     await container.publish();
-  } else if (
-    plans.length === 0 &&
-    garbage.length === 0 &&
-    container.unreclaimed === 0 &&
-    !(options.compact === true ? isWorthSliding(space) : isWorthCompacting(space.end, RECORDS_OFFSET + usedBytes))
-  ) {
-    cutFile(container);
-    return report(container, fileBytesBefore);
-  } else {
-    await dropAndThin(container, survey, { plans, garbage, onProgress: options.onProgress });
+    await slideLog(container);
+    await compactTail(container, 'stay');
+    return true;
   }
-  if (options.compact === true) await slideLog(container);
-  await compactTail(container, options.compact === true ? 'stay' : 'move');
-  return report(container, fileBytesBefore);
+  const isDirty = plans.length > 0 || garbage.length > 0 || container.unreclaimed > 0;
+  const { space } = container.header;
+  const isLoose = compact ? isWorthSliding(space) : isWorthCompacting(space.end, RECORDS_OFFSET + usedBytes);
+  if (!isDirty && !isLoose) return false;
+  const freedBytes = plans.reduce((total, plan) => total + plan.freedBytes, 0);
+  const isSure = round === 0 && freedBytes >= SURE_BYTES;
+  const looseBytes = space.freeBytes + space.pendingBytes + freedBytes;
+  const mayLift = space.end <= LIFT_BYTES && isWorthCompacting(space.end, space.end - looseBytes);
+  const ways: Way[] = compact ? ['slide'] : mayLift ? ['move', 'lift'] : ['move'];
+  for (const way of ways) {
+    const step = { survey, plans, garbage, way };
+    if (!isSure && !(await isGain(container, step, { mustShrink: !isDirty || round > 0 }))) continue;
+    await carryOutRound(container, step, onProgress);
+    return true;
+  }
+  return false;
 }
 
-interface Rubbish {
+/** What follows when nothing is in use any more that need not be: its end moves down, all data moves down, or
+ * all data moves away and comes back without gaps. */
+type Way = 'move' | 'slide' | 'lift';
+
+interface Round {
+  readonly survey: Survey;
   readonly plans: readonly SegmentPlan[];
   readonly garbage: readonly HostRange[];
-  readonly onProgress: OnProgress | undefined;
+  readonly way: Way;
 }
 
-async function dropAndThin(container: Container, survey: Survey, rubbish: Rubbish): Promise<void> {
-  const { plans, garbage, onProgress } = rubbish;
+async function carryOutRound(container: Container, round: Round, onProgress?: OnProgress): Promise<void> {
+  const { way } = round;
+  await dropAndThin(container, round, onProgress);
+  if (way === 'lift') await liftLog(container);
+  if (way !== 'move') await slideLog(container);
+  await compactTail(container, way === 'slide' ? 'stay' : 'move');
+}
+
+/** False if the file would be longer than before, or `mustShrink` and it would not be shorter. */
+async function isGain(
+  container: Container,
+  round: Round,
+  { mustShrink }: { readonly mustShrink: boolean },
+): Promise<boolean> {
+  const before = container.header.space.end;
+  const after = await rehearse(container, async (open) => {
+    const draft = open();
+    await carryOutRound(draft, round);
+    return draft.storage.size();
+  }).catch(withoutRoom);
+  if (after === undefined) return false;
+  // To move everything costs as much as the file is long.
+  if (round.way === 'lift') return isWorthCompacting(before, after);
+  return after < before || (after === before && !mustShrink);
+}
+
+/** Where nothing more can be written, what is left is left for another time: space was given back as far as it surely could. */
+function withoutRoom(error: unknown): undefined {
+  if (!(error instanceof VsimgError) || (error.code !== 'no-space' && error.code !== 'permission')) throw error;
+  return undefined;
+}
+
+async function dropAndThin(
+  container: Container,
+  { survey, plans, garbage }: Round,
+  onProgress?: OnProgress,
+): Promise<void> {
   container.unreclaimed = 0;
   if (plans.length === 0 && garbage.length === 0) return;
   container.begin();
@@ -104,16 +169,7 @@ function refuseDamage(error: unknown): never {
   });
 }
 
-/** `least`: where the records would end without gaps. */
-function dryReport(container: Container, fileBytesBefore: number, least: number): GcReport {
-  const end = Math.min(fileBytesBefore, container.header.space.end);
-  // Less than the slack is not worth moving records for.
-  const fileBytesAfter = isWorthCompacting(end, least) ? least : end;
-  return { dryRun: true, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
-}
-
-function report(container: Container, fileBytesBefore: number): GcReport {
-  const fileBytesAfter = container.storage.size();
+function report(fileBytesBefore: number, fileBytesAfter: number): GcReport {
   return { dryRun: false, fileBytesBefore, fileBytesAfter, reclaimedBytes: fileBytesBefore - fileBytesAfter };
 }
 

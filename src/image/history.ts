@@ -1,9 +1,9 @@
 import { ExtentMap } from '../map/extent-map.ts';
 import type { ByteRange } from '../storage/transfer.ts';
-import { turnGiver } from '../storage/turns.ts';
 import { resolveRevision } from '../versions/revision.ts';
+import { Ancestry } from './ancestry.ts';
 import type { BlameRange, DiskPart, HeatMap, HeatOptions, PlacedRange } from './api.ts';
-import { blame } from './blame.ts';
+import { type BlameOptions, blame } from './blame.ts';
 import { workingView } from './commit.ts';
 import { heatMap } from './heat.ts';
 import { Lineage } from './lineage.ts';
@@ -27,25 +27,25 @@ export class History {
   }
 
   /** What changed each part last, in order. */
-  blame(part: DiskPart): Promise<BlameRange[]> {
-    return this.#whileHeld(() => {
+  async *blame(part: DiskPart, options: BlameOptions = {}): AsyncIterableIterator<BlameRange> {
+    const letGo = this.#looks.hold('required');
+    try {
       const { version, range } = this.#find(part);
-      return blame(new Lineage(this.#looks.container), version, range);
-    });
+      const found = blame(new Ancestry(new Lineage(this.#looks.container), version), range, options);
+      for await (const ranges of found) for (const known of ranges) yield known;
+    } finally {
+      letGo();
+    }
   }
 
   /** The same, and where the data lies. */
-  async *places(part: DiskPart): AsyncIterableIterator<PlacedRange> {
+  async *places(part: DiskPart, options: BlameOptions = {}): AsyncIterableIterator<PlacedRange> {
     const letGo = this.#looks.hold('required');
     try {
       const { container } = this.#looks;
       const { version, view, range } = this.#find(part);
-      const giveTurn = turnGiver();
-      for (const placed of placedRanges(container, view, await blame(new Lineage(container), version, range))) {
-        yield placed;
-        const turn = giveTurn();
-        if (turn !== undefined) await turn;
-      }
+      const found = blame(new Ancestry(new Lineage(container), version), range, options);
+      for await (const placed of placedRanges(container, view, found)) yield placed;
     } finally {
       letGo();
     }

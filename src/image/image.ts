@@ -19,6 +19,7 @@ import type {
   VersionInfo,
   WriteReport,
 } from './api.ts';
+import { ChangeQueue } from './change-queue.ts';
 import { changeSides } from './changes.ts';
 import { type CheckOptions, checkContainer } from './check.ts';
 import { checkOut, planCheckout, refuseDirty } from './checkout.ts';
@@ -26,12 +27,11 @@ import { checkCommit, commitWorking, workingView } from './commit.ts';
 import type { Container } from './container.ts';
 import { describeHead, describeImage, describeVersion, describeVersionsBelow } from './describe.ts';
 import { diffViews } from './diff.ts';
-import { collectGarbage, type GcOptions } from './gc.ts';
 import type { Change } from './disk.ts';
 import { Disks } from './disks.ts';
+import { collectGarbage, type GcOptions, rehearseGc } from './gc.ts';
 import { History } from './history.ts';
 import { type LookSource, Looks } from './looks.ts';
-import { Queue } from './queue.ts';
 import { measureReclaim } from './reclaim.ts';
 import { checkRepair, repairContainer } from './repair.ts';
 import { checkResize, resizeWorking } from './resize.ts';
@@ -67,23 +67,20 @@ export class Image {
   readonly edits = new VersionEdits((plan) =>
     this.changes.run(async () => {
       const { apply, result } = await plan(this.container);
-      if (apply !== undefined) await this.change(() => this.publishAfter(apply));
+      if (apply !== undefined) await this.changes.carryOut(() => this.publishAfter(apply));
       return result();
     }),
   );
   /** States of the disk for whoever reads and writes anywhere in them. */
   readonly disks: Disks;
   private readonly looks: Looks;
-  /** A change reads and changes step by step: two at a time would see each other's halves. */
-  private readonly changes = new Queue();
-  /** Why a change stopped half-way; then this image takes no more of them. */
-  private spoiled: unknown;
+  private readonly changes = new ChangeQueue(() => this.path);
 
   /** With a source the container is only looked into, without a lock of its own. */
   constructor(container: Container, source?: LookSource) {
     this.looks = new Looks(container, source);
     this.history = new History(this.looks);
-    const change: Change = (action) => this.changes.run(() => this.change(() => action(this.container)));
+    const change: Change = (action) => this.changes.run(() => this.changes.carryOut(() => action(this.container)));
     this.disks = new Disks(this.looks, change, () => this.publish());
   }
 
@@ -131,10 +128,6 @@ export class Image {
       const { versions, refs, head } = this.container;
       return resolveRevision(rev, { versions, refs, head: head.version });
     });
-  }
-
-  private resolveAll(revs: readonly string[]): number[] {
-    return [...new Set(revs.map((rev) => this.resolve(rev)))];
   }
 
   version(rev: string | number): VersionInfo {
@@ -205,26 +198,6 @@ export class Image {
     yield* salvagePieces(this.container, this.view(rev), { start, end, onUnreadable });
   }
 
-  /**
-   * Every change goes through here, alone and after the checks that may refuse it: what a change leaves behind that fails
-   * half-way must never be published, not even by a later change that goes well.
-   */
-  private async change<T>(action: () => Promise<T>): Promise<T> {
-    if (this.spoiled !== undefined) {
-      throw new VsimgError('refused', `'${this.path}' cannot be changed after a change that failed half-way`, {
-        path: this.path,
-        hint: 'open it again: all that was published is there',
-        cause: this.spoiled,
-      });
-    }
-    try {
-      return await action();
-    } catch (error) {
-      this.spoiled = error;
-      throw error;
-    }
-  }
-
   private async publishAfter(change: () => void | Promise<void>): Promise<void> {
     this.container.begin();
     await change();
@@ -238,7 +211,7 @@ export class Image {
   write(guestOffset: number, bytes: Uint8Array): Promise<WriteReport> {
     return this.changes.run(async () => {
       checkRange(guestOffset, guestOffset + bytes.length, this.container.workingSizeBytes);
-      return this.change(() => writeBytes(this.container, guestOffset, bytes));
+      return this.changes.carryOut(() => writeBytes(this.container, guestOffset, bytes));
     });
   }
 
@@ -246,7 +219,7 @@ export class Image {
   zero(guestOffset: number, lengthBytes: number): Promise<WriteReport> {
     return this.changes.run(async () => {
       checkRange(guestOffset, guestOffset + lengthBytes, this.container.workingSizeBytes);
-      return this.change(() => zeroBytes(this.container, guestOffset, lengthBytes));
+      return this.changes.carryOut(() => zeroBytes(this.container, guestOffset, lengthBytes));
     });
   }
 
@@ -254,7 +227,7 @@ export class Image {
   resize(sizeBytes: number, options: { readonly shrink?: boolean } = {}): Promise<void> {
     return this.changes.run(async () => {
       checkResize(this.container, sizeBytes, options);
-      return this.change(() => resizeWorking(this.container, sizeBytes));
+      return this.changes.carryOut(() => resizeWorking(this.container, sizeBytes));
     });
   }
 
@@ -263,21 +236,21 @@ export class Image {
    * never: then as after any failed change. `gc` and `repair` are 'refused' meanwhile.
    */
   async transaction<T>(action: () => Promise<T>): Promise<T> {
-    const result = await this.change(() => withoutPublishing(this.container, action));
+    const result = await this.changes.carryOut(() => withoutPublishing(this.container, action));
     await this.publish();
     return result;
   }
 
   /** Makes the working state durable. Commit, checkout, tags, branches, delete and gc publish by themselves. */
   publish(): Promise<void> {
-    return this.changes.run(() => this.change(() => this.container.publish()));
+    return this.changes.run(() => this.changes.carryOut(() => this.container.publish()));
   }
 
   /** Errors: 'refused' when nothing changed, 'usage' for a bad message or tag, 'exists' for a taken tag. */
   commit(options: CommitOptions): Promise<VersionInfo> {
     return this.changes.run(async () => {
       checkCommit(this.container, options);
-      return this.version(await this.change(() => commitWorking(this.container, options)));
+      return this.version(await this.changes.carryOut(() => commitWorking(this.container, options)));
     });
   }
 
@@ -287,7 +260,7 @@ export class Image {
       const number = this.resolve(rev);
       const plan = planCheckout(this.container, rev, number, options.branch);
       if (options.force !== true) refuseDirty(this.container, `checking out version ${number}`);
-      await this.change(() => {
+      await this.changes.carryOut(() => {
         checkOut(this.container, plan);
         return this.container.publish();
       });
@@ -320,7 +293,10 @@ export class Image {
 
   /** What deleting these versions and then gc would give back; changes nothing. */
   reclaim(revs: readonly string[]): Promise<ReclaimReport> {
-    return this.whileHeld(() => measureReclaim(this.container, this.resolveAll(revs)), 'required');
+    return this.whileHeld(
+      () => measureReclaim(this.container, [...new Set(revs.map((rev) => this.resolve(rev)))]),
+      'required',
+    );
   }
 
   setTag(name: string, rev: string, options: { readonly force?: boolean } = {}): Promise<Ref> {
@@ -347,12 +323,13 @@ export class Image {
     return this.edits.remove(revs);
   }
 
-  gc(options: GcOptions = {}): Promise<GcReport> {
+  /** `dryRun`: only tells, to the byte, what it would do. */
+  gc(options: GcOptions & { readonly dryRun?: boolean } = {}): Promise<GcReport> {
     return this.changes.run(async () => {
       refuseHeld(this.container, 'gc');
-      await this.change(() => this.container.publish());
-      if (options.dryRun === true) return collectGarbage(this.container, options);
-      return this.change(() => collectGarbage(this.container, options));
+      await this.changes.carryOut(() => this.container.publish());
+      if (options.dryRun === true) return this.whileHeld(() => rehearseGc(this.container, options), 'required');
+      return this.changes.carryOut(() => collectGarbage(this.container, options));
     });
   }
 
@@ -369,7 +346,7 @@ export class Image {
   repair(options: { readonly onProgress?: OnProgress } = {}): Promise<RepairReport> {
     return this.changes.run(async () => {
       checkRepair(this.container);
-      const { container, report } = await this.change(() => repairContainer(this.container, options));
+      const { container, report } = await this.changes.carryOut(() => repairContainer(this.container, options));
       this.looks.replace(container);
       return report;
     });
@@ -382,7 +359,7 @@ export class Image {
   ): Promise<{ readonly version: VersionInfo; readonly report: WriteReport; readonly changed: boolean }> {
     return this.changes.run(async () => {
       checkImport(this.container, options);
-      const { number, ...result } = await this.change(() => importSource(this.container, source, options));
+      const { number, ...result } = await this.changes.carryOut(() => importSource(this.container, source, options));
       return { version: this.version(number), ...result };
     });
   }

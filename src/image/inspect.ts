@@ -163,7 +163,7 @@ function* badChunks(container: Container, table: ChunkTable): Generator<BadBlock
 function* badBlocks(container: Container, chunk: Chunk, first: number): Generator<BadBlocks> {
   const { reader } = container;
   try {
-    const raw = chunk.codec === CODEC.raw ? reader.storedBytes(chunk) : reader.decode(chunk, { cache: 'bypass' });
+    const raw = chunk.codec === CODEC.raw ? reader.storedBytes(chunk) : reader.decode(chunk);
     if (Buffer.compare(blake3(raw), chunk.hash) !== 0)
       throw new VsimgError('corrupt', `chunk at ${chunk.place} has a wrong hash`, { hostOffset: chunk.place });
   } catch (error) {

@@ -92,11 +92,6 @@ export class LayoutNotes {
   }
 }
 
-/** Stored bytes that writing the log anew would save, about. */
-export function deadBytes(survey: Survey): number {
-  return Math.floor(survey.dataBytes * deadShare(survey));
-}
-
 /** Of the blocks that are stored, how many nothing refers to. */
 function deadShare({ held, live }: Survey): number {
   let liveBlocks = 0;

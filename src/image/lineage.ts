@@ -1,3 +1,5 @@
+import type { VersionRecord } from '../format/version-record.ts';
+import { haveSamePages } from '../map/compare.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import { PageStore } from '../map/pages.ts';
 import type { ByteRange } from '../storage/transfer.ts';
@@ -34,25 +36,44 @@ export class Lineage {
 
   /** From a state (null: the working state) back to its first version. */
   *back(from: number | null): Generator<Step> {
-    const { container } = this;
-    let next = from;
-    if (next === null) {
-      yield { version: null, before: headView(container), after: workingView(container) };
-      next = container.head.version;
-    }
+    const { versions, head } = this.container;
+    if (from === null) yield this.stepTo(null);
+    let next = from ?? head.version;
     while (next !== null) {
       yield this.stepTo(next);
-      next = container.versions.need(next).parent;
+      next = versions.need(next).parent;
     }
   }
 
-  /** Errors: 'corrupt' if there is no such version. */
-  stepTo(number: number): Step {
-    const { versions } = this.container;
-    const version = versions.need(number);
-    const origin = version.parent === null ? { ...version, map: null } : versions.need(version.parent);
-    const view = ({ map, sizeBytes }: typeof version): View => ({ map: new ExtentMap(this.#pages, map), sizeBytes });
-    return { version: number, before: view(origin), after: view(version) };
+  /** To a version, or null for the working state. Errors: 'corrupt' if there is no such version. */
+  stepTo(number: number | null): Step {
+    const { container } = this;
+    if (number === null) return { version: null, before: headView(container), after: workingView(container) };
+    const version = container.versions.need(number);
+    const origin = version.parent === null ? { ...version, map: null } : container.versions.need(version.parent);
+    return { version: number, before: this.#view(origin), after: this.#view(version) };
+  }
+
+  #view({ map, sizeBytes }: VersionRecord): View {
+    return { map: new ExtentMap(this.#pages, map), sizeBytes };
+  }
+
+  /** True if two versions hold all of a range in the same pages: then nothing between them in one history changed it. */
+  haveSamePages(a: number, b: number, { start, end }: ByteRange): boolean {
+    const { versions, blockBytes } = this.container;
+    const [left, right] = [this.#view(versions.need(a)), this.#view(versions.need(b))];
+    return haveSamePages(left.map, right.map, {
+      start: Math.floor(start / blockBytes),
+      end: Math.ceil(end / blockBytes),
+    });
+  }
+
+  /** Stretches of a range that a state maps as a whole, ascending. */
+  *extents({ map }: View, within: ByteRange): Generator<ByteRange> {
+    const { blockBytes } = this.container;
+    const extents = map.extents(Math.floor(within.start / blockBytes), Math.ceil(within.end / blockBytes));
+    for (const { start, length } of extents)
+      yield { start: start * blockBytes, end: Math.min(within.end, (start + length) * blockBytes) };
   }
 
   /** What a step changed within a range, ascending. */

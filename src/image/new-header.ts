@@ -39,12 +39,15 @@ export function checkBlockSize(blockBytes: number): void {
   throw new VsimgError(
     'usage',
     `block size ${blockBytes} is not a power of two from ${MIN_BLOCK_BYTES} to ${MAX_BLOCK_BYTES}`,
+    { hint: 'give such as 4k' },
   );
 }
 
 /** Errors: 'usage' for a size that is not a whole number from 0 to what the map can address. */
 export function checkSize(sizeBytes: number): void {
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
-    throw new VsimgError('usage', `size ${sizeBytes} is not a whole number of bytes below 2^53`);
+    throw new VsimgError('usage', `size ${sizeBytes} is not a whole number of bytes below 2^53`, {
+      hint: 'give a smaller one',
+    });
   }
 }

@@ -1,20 +1,30 @@
 import { CODEC, presentBefore } from '../format/chunk-table.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
 import type { Run } from '../map/extent-map.ts';
+import { turnGiver } from '../storage/turns.ts';
 import type { BlameRange, PlacedRange } from './api.ts';
 import type { Container } from './container.ts';
 import { type View, viewRuns } from './view.ts';
 
-/** Where the data of ranges lies that `blame` found, in order; what goes on in every respect is one range. */
-export function* placedRanges(container: Container, view: View, ranges: Iterable<BlameRange>): Generator<PlacedRange> {
+/** Where the data of ranges lies that `blame` finds, in order; what goes on in every respect is one range. */
+export async function* placedRanges(
+  container: Container,
+  view: View,
+  found: AsyncIterable<readonly BlameRange[]>,
+): AsyncGenerator<PlacedRange> {
+  const giveTurn = turnGiver();
   let held: PlacedRange | undefined;
-  for (const range of rawRanges(container, view, ranges)) {
-    if (held !== undefined && continues(held, range)) {
-      held = { ...held, length: held.length + range.length };
-      continue;
+  for await (const ranges of found) {
+    for (const placed of rawRanges(container, view, ranges)) {
+      if (held !== undefined && continues(held, placed)) {
+        held = { ...held, length: held.length + placed.length };
+        continue;
+      }
+      if (held !== undefined) yield held;
+      held = placed;
+      const turn = giveTurn();
+      if (turn !== undefined) await turn;
     }
-    if (held !== undefined) yield held;
-    held = range;
   }
   if (held !== undefined) yield held;
 }

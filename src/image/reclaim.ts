@@ -1,46 +1,50 @@
-import type { Segment } from '../log/tables.ts';
-import { turnGiver } from '../storage/turns.ts';
+import { unusedSpace } from '../space/space.ts';
 import type { HeldSpace, ReclaimReport } from './api.ts';
 import type { Container } from './container.ts';
-import { findGarbage } from './gc.ts';
-import { type Survey, surveyContainer } from './survey.ts';
-import { dataFreedBy, planSegments } from './thin.ts';
+import { deleteVersions } from './delete.ts';
+import { collectGarbage } from './gc.ts';
+import { rehearse } from './rehearsal.ts';
+import { refuseUnpublished } from './transaction.ts';
 
 /**
- * What gc would give back once these versions were deleted, by the plan that it would follow then: chunks that it would
- * write again are packed as it would pack them. Errors: 'corrupt' as gc.
+ * What gc gives back once these versions are deleted, which need not be allowed: to the byte, because it is deleted and
+ * collected in a draft. Errors: as of both.
  */
 export async function measureReclaim(container: Container, numbers: readonly number[]): Promise<ReclaimReport> {
-  const now = surveyed(container, new Set());
-  const usedBytes = now.survey.used.totalBytes;
-  const later = surveyed(container, new Set(numbers));
-  const mapBytes = usedBytes - later.survey.used.totalBytes;
-  const garbage = findGarbage(container, now.survey).reduce((total, { start, end }) => total + end - start, 0);
-  const reclaimable = await planned(container, now, garbage);
-  const reclaimed = await planned(container, later, garbage + mapBytes);
-  return { versions: numbers, reclaimed, reclaimable };
+  refuseUnpublished(container, 'the space of versions');
+  const now = heldBy(container);
+  const collected = async (without: readonly number[]) =>
+    rehearse(container, async (open) => {
+      const deleting = open();
+      if (without.length > 0) {
+        await deleteVersions(deleting, without);
+        await deleting.publish();
+      }
+      // As the next command would find it.
+      const collecting = open();
+      const { fileBytesAfter } = await collectGarbage(collecting, {});
+      return { freed: difference(now, heldBy(collecting)), fileBytesAfter };
+    });
+  const reclaimable = await collected([]);
+  const reclaimed = numbers.length === 0 ? reclaimable : await collected(numbers);
+  return {
+    versions: numbers,
+    reclaimed: reclaimed.freed,
+    reclaimable: reclaimable.freed,
+    fileBytesBefore: container.storage.size(),
+    fileBytesAfter: reclaimed.fileBytesAfter,
+  };
 }
 
-interface Surveyed {
-  readonly survey: Survey;
-  readonly segments: readonly Segment[];
+function heldBy({ header }: Container): HeldSpace {
+  const { space, log } = header;
+  const { dataBytes } = log;
+  return { dataBytes, metadataBytes: space.end - unusedSpace(space) - dataBytes };
 }
 
-function surveyed(container: Container, without: ReadonlySet<number>): Surveyed {
-  const segments: Segment[] = [];
-  const survey = surveyContainer(container, { without, segment: (segment) => segments.push(segment) });
-  return { survey, segments };
-}
-
-/** `pageBytes`: of pages that go. */
-async function planned(container: Container, { survey, segments }: Surveyed, pageBytes: number): Promise<HeldSpace> {
-  let dataBytes = 0;
-  let metadataBytes = pageBytes;
-  const giveTurn = turnGiver();
-  for (const plan of planSegments(container, survey, segments)) {
-    dataBytes += dataFreedBy(container, plan);
-    if (plan.isDead) metadataBytes += plan.segment.entry.lengthBytes;
-    await giveTurn();
-  }
-  return { dataBytes, metadataBytes };
+function difference(before: HeldSpace, after: HeldSpace): HeldSpace {
+  return {
+    dataBytes: Math.max(0, before.dataBytes - after.dataBytes),
+    metadataBytes: Math.max(0, before.metadataBytes - after.metadataBytes),
+  };
 }

@@ -11,7 +11,7 @@ export function checkResize(
 ): void {
   checkSize(sizeBytes);
   if (sizeBytes >= workingSizeBytes || shrink) return;
-  const message = `${sizeBytes} bytes are fewer than the ${workingSizeBytes} that the disk has: what lies behind them would be lost`;
+  const message = `${sizeBytes} bytes are fewer than the ${workingSizeBytes} that the disk has: what lies beyond them would be lost`;
   throw new VsimgError('refused', message, { hint: 'give --shrink if that is wanted; versions keep what they have' });
 }
 

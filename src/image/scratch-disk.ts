@@ -1,4 +1,4 @@
-import type { ScratchFile } from '../storage/scratch-file.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { ByteRange, Piece } from '../storage/transfer.ts';
 import { BlockSet } from './block-set.ts';
 import type { Disk, DiskRun, DiskWriting } from './disk.ts';
@@ -11,11 +11,11 @@ const PIECE_BYTES = 1024 * 1024;
 export class ScratchDisk implements Disk, DiskWriting {
   readonly #base: Disk;
   readonly #blockBytes: number;
-  readonly #file: ScratchFile;
+  readonly #file: Storage;
   readonly #written = new BlockSet();
   #isChanged = false;
 
-  constructor(base: Disk, blockBytes: number, file: ScratchFile) {
+  constructor(base: Disk, blockBytes: number, file: Storage) {
     this.#base = base;
     this.#blockBytes = blockBytes;
     this.#file = file;
@@ -38,7 +38,7 @@ export class ScratchDisk implements Disk, DiskWriting {
     checkRange(guestOffset, end, this.sizeBytes);
     for (const { start, end: stop, isMember } of this.#parts({ start: guestOffset, end })) {
       const part = into.subarray(start - guestOffset, stop - guestOffset);
-      if (isMember) this.#file.read(part, start);
+      if (isMember) this.#readFile(part, start);
       else this.#base.read(start, part);
     }
   }
@@ -75,7 +75,8 @@ export class ScratchDisk implements Disk, DiskWriting {
     // What was never written there reads as zeros already.
     for (const { start, end, isMember } of this.#parts(range)) {
       if (!isMember) continue;
-      for (let at = start; at < end; at += zeros.length) this.#file.write(zeros.subarray(0, Math.min(zeros.length, end - at)), at);
+      for (let at = start; at < end; at += zeros.length)
+        this.#file.write(zeros.subarray(0, Math.min(zeros.length, end - at)), at);
     }
     this.#add(range);
   }
@@ -89,10 +90,15 @@ export class ScratchDisk implements Disk, DiskWriting {
       if (!isMember) continue;
       for (let at = start; at < end; at += PIECE_BYTES) {
         const bytes = buffer.subarray(0, Math.min(PIECE_BYTES, end - at));
-        this.#file.read(bytes, at);
+        this.#readFile(bytes, at);
         yield { kind: 'data', start: at, bytes };
       }
     }
+  }
+
+  /** What lies behind the end of the file was zeros. */
+  #readFile(into: Uint8Array, position: number): void {
+    into.fill(0, this.#file.read(into, position));
   }
 
   #add({ start, end }: ByteRange): void {

@@ -37,8 +37,6 @@ export interface Survey {
 }
 
 export interface SurveyVisitor {
-  /** Versions whose maps count as gone. */
-  readonly without?: ReadonlySet<number>;
   /** Something is damaged; the survey goes on beside it. Without this, the error is thrown. */
   damage?(error: unknown, where: DamagePlace): void;
   segment?(segment: Segment, table: ChunkTable): void;
@@ -142,7 +140,7 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
               const record = decodeVersion(leaf.values[index] as Uint8Array, number);
               survey.versions++;
               visitor.version?.(number, record);
-              if (visitor.without?.has(number) !== true) walkMap(record.map, number);
+              walkMap(record.map, number);
             },
             { tree: 'versions' },
           );

@@ -103,20 +103,6 @@ function planChunk(survey: Survey, chunk: Chunk | undefined, firstLog: number): 
   return count <= presentCount(chunk) * (1 - DEAD_SHARE) ? { live, count } : 'keep';
 }
 
-/** Stored bytes that carrying out the plan gives back, to the byte: what would be written again is packed for it. */
-export function dataFreedBy(container: Container, plan: SegmentPlan): number {
-  const table = container.tables.table(plan.segment);
-  let total = 0;
-  for (const [index, chunk] of table.chunks.entries()) {
-    const what = plan.chunks[index] as ChunkPlan;
-    if (chunk === undefined || what === 'keep') continue;
-    const thinned = what === 'drop' ? undefined : thinChunk(container, chunk, what.live, what.count);
-    if (what === 'drop') total += chunk.storedBytes;
-    else if (thinned !== undefined) total += chunk.storedBytes - thinned.stored.length;
-  }
-  return total;
-}
-
 export function carryOut(container: Container, survey: Survey, plan: SegmentPlan): void {
   const { log, space, tables } = container;
   if (plan.isDead) {

@@ -12,6 +12,14 @@ export async function withoutPublishing<T>(container: Container, action: () => P
   }
 }
 
+/** For what goes through the published state as a whole: it would tell of what is no more. Errors: 'refused' after a change. */
+export function refuseUnpublished(container: Container, what: string): void {
+  if (!container.isHeld || !container.isChanged) return;
+  throw new VsimgError('refused', `${what} tells of what is published, and there are changes that are not yet`, {
+    hint: 'do it before the first change, or when all is published',
+  });
+}
+
 /** For what publishes step by step. Errors: 'refused'. */
 export function refuseHeld(container: Container, what: string): void {
   if (!container.isHeld) return;

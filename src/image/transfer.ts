@@ -44,6 +44,8 @@ export async function importSource(
   options: ImportOptions,
 ): Promise<ImportResult> {
   container.begin();
+  // Within a transaction: what is written so far must not matter for how the source is stored, on which its id depends.
+  await container.log.endSegment();
   const total = source.sizeBytes;
   if (total === undefined) container.workingSizeBytes = UNKNOWN_SIZE;
   else await resizeWorking(container, total);

@@ -6,6 +6,7 @@ import type { HeldSpace, SpaceUsage, VersionUsage } from './api.ts';
 import type { Container } from './container.ts';
 import { MapOwners } from './map-owners.ts';
 import { type OwnedRanges, SHARED } from './owned-ranges.ts';
+import { refuseUnpublished } from './transaction.ts';
 
 /** Versions are numbered from 1 on. */
 const WORKING_STATE = 0;
@@ -17,6 +18,7 @@ const NOBODY = -2;
  * or for nobody. A chunk of which several have blocks is divided by the number of blocks. Errors: 'corrupt'.
  */
 export async function measureUsage(container: Container): Promise<SpaceUsage> {
+  refuseUnpublished(container, 'the space of versions');
   const { header, pages, versions, generation } = container;
   const owners = new MapOwners();
   const numbers: number[] = [];

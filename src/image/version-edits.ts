@@ -2,7 +2,16 @@ import { turnGiver } from '../storage/turns.ts';
 import { checkRefName, type RefKind } from '../versions/refs.ts';
 import { resolveRevision } from '../versions/revision.ts';
 import { planAmendment } from './amend.ts';
-import type { AmendOptions, ForgetOptions, ForgetReport, KeepPolicy, Ref, SquashReport, VersionInfo } from './api.ts';
+import type {
+  AmendOptions,
+  ForgetOptions,
+  ForgetReport,
+  KeepPolicy,
+  Ref,
+  SquashOptions,
+  SquashReport,
+  VersionInfo,
+} from './api.ts';
 import type { Container } from './container.ts';
 import { checkDeletion, deletableRef, deleteVersions } from './delete.ts';
 import { describeVersion } from './describe.ts';
@@ -95,15 +104,16 @@ export class VersionEdits {
 
   /**
    * Removes the versions between two, so that the later one holds all that changed since the earlier one.
-   * Errors: 'refused' if the later one did not come from the earlier one, or if one between them is protected.
+   * Errors: 'refused' if the later one did not come from the earlier one, or if one between them is protected, also in a dry run.
    */
-  squash(from: string, to: string): Promise<SquashReport> {
+  squash(from: string, to: string, { dryRun = false }: SquashOptions = {}): Promise<SquashReport> {
     return this.#run(async (container) => {
       const last = resolve(container, to);
       const numbers = await versionsBetween(container, resolve(container, from), last);
       const removed = await describeAll(container, numbers);
+      const removal = await planRemoval(container, numbers);
       return {
-        apply: await planRemoval(container, numbers),
+        apply: dryRun ? undefined : removal,
         result: () => ({ version: describe(container, last), removed }),
       };
     });

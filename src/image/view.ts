@@ -18,10 +18,14 @@ export function checkRange(start: number, end: number, sizeBytes: number): void 
     throw new VsimgError('usage', `bytes ${start} to ${end} are not a range`);
   }
   if (end > sizeBytes) {
-    throw new VsimgError('refused', `bytes ${start} to ${end} reach beyond the end of the disk at ${sizeBytes}`, {
-      guestOffset: start,
-      hint: 'give a smaller offset or length',
-    });
+    throw new VsimgError(
+      'refused',
+      `bytes ${start} to ${end} reach beyond the end of the disk, which has ${sizeBytes} bytes`,
+      {
+        guestOffset: start,
+        hint: 'give a smaller offset or length',
+      },
+    );
   }
 }
 

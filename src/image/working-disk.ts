@@ -116,6 +116,7 @@ export class WorkingDisk implements Disk, DiskWriting {
   #startFlush(): Promise<void> {
     this.#nextFlush = undefined;
     const flushing = this.settle()
+      .then(() => this.#change((container) => container.writeAhead()))
       .then(() => this.#publish())
       .finally(() => {
         if (this.#flushing === flushing) this.#flushing = undefined;

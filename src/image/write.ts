@@ -100,12 +100,16 @@ export function clearBlocks(container: Container, start: number, end: number): v
  * Writes whole blocks that most likely changed: what is there is not read to compare it, which would cost more than it saves;
  * blocks of zeros become holes.
  */
-export async function writeDirty(container: Container, runs: Iterable<{ readonly startBlock: number; readonly bytes: Uint8Array }>): Promise<void> {
+export async function writeDirty(
+  container: Container,
+  runs: Iterable<{ readonly startBlock: number; readonly bytes: Uint8Array }>,
+): Promise<void> {
   const { blockBytes } = container;
   const giveTurn = turnGiver();
   for (const { startBlock, bytes } of runs) {
     const actions = new Uint8Array(bytes.length / blockBytes);
-    for (let block = 0; block < actions.length; block++) actions[block] = isZeroBlock(bytes, block, blockBytes) ? CLEAR : STORE;
+    for (let block = 0; block < actions.length; block++)
+      actions[block] = isZeroBlock(bytes, block, blockBytes) ? CLEAR : STORE;
     await carryOut(container, startBlock, bytes, actions);
     const turn = giveTurn();
     if (turn !== undefined) await turn;
@@ -116,7 +120,12 @@ function writeBlocks(container: Container, start: number, bytes: Uint8Array): Pr
   return carryOut(container, start, bytes, planBlocks(container, start, bytes));
 }
 
-async function carryOut(container: Container, start: number, bytes: Uint8Array, actions: Uint8Array): Promise<WriteReport> {
+async function carryOut(
+  container: Container,
+  start: number,
+  bytes: Uint8Array,
+  actions: Uint8Array,
+): Promise<WriteReport> {
   const { blockBytes, map, log } = container;
   const totals = [0, 0, 0, 0];
   for (let from = 0; from < actions.length; ) {

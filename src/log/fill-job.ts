@@ -66,7 +66,10 @@ export function runFillJob(job: FillJob): FillResult {
     for (let from = start; from < end; ) {
       const to = Math.min(end, from + step.length - filled);
       if (readAt(job.source, step.subarray(filled, filled + to - from), from) < to - from)
-        throw new VsimgError('io', `'${job.source.name}' ends before byte ${to}`, { path: job.source.name });
+        throw new VsimgError('io', `'${job.source.name}' ends before byte ${to}`, {
+          path: job.source.name,
+          hint: 'import it again while nothing makes it shorter',
+        });
       const blocks = Math.ceil((to - from) / blockBytes);
       step.fill(0, filled + to - from, filled + blocks * blockBytes);
       let kept = filled;

@@ -12,9 +12,9 @@ import {
 import { CHUNK_BYTES } from '../format/layout.ts';
 import type { Storage } from '../storage/storage.ts';
 import { decompress } from './codec.ts';
+import { DecodedChunks } from './decoded-chunks.ts';
 import type { SegmentTables } from './tables.ts';
 
-const CACHED_CHUNK_BYTES = 4 * 1024 * 1024;
 /** Raw chunks that lie one behind the other are read with one call of up to this size. */
 const READ_BYTES = 1024 * 1024;
 
@@ -39,15 +39,19 @@ export class LogReader {
   private readonly tables: SegmentTables;
   private readonly blockBytes: number;
   readonly chunkBlocks: number;
-  private readonly decoded = new Map<number, { readonly checksum: number; readonly raw: Uint8Array }>();
-  private decodedBytes = 0;
+  private readonly decoded: DecodedChunks;
   /** Compressed bytes of one chunk, for as long as it is decoded. */
   private scratch: Uint8Array | undefined;
 
-  constructor(storage: Storage, tables: SegmentTables, blockBytes: number) {
+  constructor(
+    storage: Storage,
+    tables: SegmentTables,
+    { blockBytes, decodedBytes }: { readonly blockBytes: number; readonly decodedBytes: number },
+  ) {
     this.storage = storage;
     this.tables = tables;
     this.blockBytes = blockBytes;
+    this.decoded = new DecodedChunks(decodedBytes);
     this.chunkBlocks = chunkBlocksOf(blockBytes);
   }
 
@@ -127,7 +131,7 @@ export class LogReader {
         const part = into.subarray(offset, offset + lengthBytes);
         // A chunk that is read whole is not asked for again soon; kept, it would outlive many cheap collections.
         if (count === this.chunkBlocks) this.decodeInto(chunk, part);
-        else part.set(this.decode(chunk).subarray(stored * blockBytes, stored * blockBytes + lengthBytes));
+        else part.set(this.recent(chunk).subarray(stored * blockBytes, stored * blockBytes + lengthBytes));
       }
       offset += lengthBytes;
     }
@@ -145,30 +149,6 @@ export class LogReader {
         offset += this.blockBytes;
       }
     }
-  }
-
-  /** The raw bytes of all present blocks of a chunk. */
-  decode(chunk: Chunk, options: { readonly cache?: 'use' | 'bypass' } = {}): Uint8Array {
-    if (options.cache === 'bypass') return this.decodeStored(chunk);
-    const cached = this.decoded.get(chunk.place);
-    if (
-      cached !== undefined &&
-      cached.checksum === chunk.checksums[0] &&
-      cached.raw.length === presentCount(chunk) * this.blockBytes
-    ) {
-      this.decoded.delete(chunk.place);
-      this.decoded.set(chunk.place, cached);
-      return cached.raw;
-    }
-    const raw = this.decodeStored(chunk);
-    this.decodedBytes += raw.length - (cached?.raw.length ?? 0);
-    this.decoded.set(chunk.place, { checksum: chunk.checksums[0] as number, raw });
-    for (const [place, entry] of this.decoded) {
-      if (this.decodedBytes <= CACHED_CHUNK_BYTES) break;
-      this.decoded.delete(place);
-      this.decodedBytes -= entry.raw.length;
-    }
-    return raw;
   }
 
   /**
@@ -192,7 +172,12 @@ export class LogReader {
     else this.readStored(chunk, stored);
   }
 
-  private decodeStored(chunk: Chunk): Uint8Array {
+  private recent(chunk: Chunk): Uint8Array {
+    return this.decoded.get(chunk, presentCount(chunk) * this.blockBytes, (into) => this.decodeInto(chunk, into));
+  }
+
+  /** The raw bytes of all present blocks of a chunk. */
+  decode(chunk: Chunk): Uint8Array {
     if (chunk.codec === CODEC.raw) return this.storedBytes(chunk);
     const raw = new Uint8Array(presentCount(chunk) * this.blockBytes);
     this.decodeInto(chunk, raw);

@@ -242,7 +242,7 @@ function* mapChanges(a: ExtentMap, b: ExtentMap, within: BlockRange): Generator<
     }
     if (left.front === 'page' && left.key <= right.key) {
       if (right.front !== 'page' || right.key !== left.key) left.descend();
-      else if (left.ref !== undefined && right.ref !== undefined && samePage(left.ref, right.ref)) {
+      else if (isSameFrontPage(left, right)) {
         left.skip();
         right.skip();
       } else if (right.level > left.level) right.descend();
@@ -281,4 +281,39 @@ function isSameExtent(a: Extent | undefined, b: Extent | undefined): boolean {
 
 export function samePage(a: PageRef, b: PageRef): boolean {
   return a.place === b.place && a.lengthBytes === b.lengthBytes && a.checksum === b.checksum;
+}
+
+/**
+ * True if all that is `within` lies in the very same pages of both maps. Of two states of one history this says more than that
+ * they are equal there: every change gives up the pages around it, and none of them ever comes back, so nothing was changed and
+ * changed back in between. False may also mean that it would take long to tell.
+ */
+export function haveSamePages(a: ExtentMap, b: ExtentMap, within: BlockRange): boolean {
+  const left = new MapCursor(a);
+  const right = new MapCursor(b);
+  while (left.front === 'page' && right.front === 'page') {
+    if (left.isBefore(within.start)) left.skip();
+    else if (right.isBefore(within.start)) right.skip();
+    else if (left.key === right.key && isSameFrontPage(left, right)) {
+      // What lies before the first page of a map belongs to that page.
+      if (Math.min(left.end, right.end) >= within.end) return true;
+      if (left.end !== right.end) return false;
+      left.skip();
+      right.skip();
+    } else if (left.level === right.level) {
+      if (left.level === 0 || isInside(left, within) || isInside(right, within)) return false;
+      left.descend();
+      right.descend();
+    } else if (left.level > right.level) left.descend();
+    else right.descend();
+  }
+  return false;
+}
+
+function isSameFrontPage({ ref }: MapCursor, other: MapCursor): boolean {
+  return ref !== undefined && other.ref !== undefined && samePage(ref, other.ref);
+}
+
+function isInside({ key, end }: MapCursor, within: BlockRange): boolean {
+  return key >= within.start && end <= within.end;
 }

@@ -71,7 +71,7 @@ export class Connection implements Wire {
     const timer = setTimeout(() => this.destroy(), handshakeMs);
     try {
       const negotiation = new Negotiation(exports, encryption);
-      this.send(encodeGreeting());
+      await this.send(encodeGreeting());
       do {
         for await (const step of negotiation.steps(this.input)) {
           if (step.kind === 'serve') return step.agreement;

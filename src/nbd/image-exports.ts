@@ -28,8 +28,18 @@ export interface ScratchEnd {
 /** Versions in a list of exports, newest first: each of them can be asked for all the same. */
 const LISTED_VERSIONS = 1000;
 
-const { hasFlags, readOnly, sendFlush, sendFua, sendTrim, sendWriteZeroes, sendDf, canMultiConn, sendCache, sendFastZero } =
-  TRANSMISSION_FLAG;
+const {
+  hasFlags,
+  readOnly,
+  sendFlush,
+  sendFua,
+  sendTrim,
+  sendWriteZeroes,
+  sendDf,
+  canMultiConn,
+  sendCache,
+  sendFastZero,
+} = TRANSMISSION_FLAG;
 const READ_FLAGS = hasFlags | sendFlush | sendDf | sendCache;
 const WRITE_FLAGS = READ_FLAGS | sendFua | sendTrim | sendWriteZeroes | sendFastZero;
 
@@ -45,9 +55,13 @@ export class ImageExports implements Exports {
     this.#blockBytes = options.image.info().blockSizeBytes;
   }
 
-  /** True while a client has the working state open for writing. */
-  get hasWriter(): boolean {
-    return this.#hasWriter;
+  /** Keeps clients from writing the working state until it is given back; undefined if one does already. */
+  takeWriter(): (() => void) | undefined {
+    if (this.#hasWriter) return undefined;
+    this.#hasWriter = true;
+    return () => {
+      this.#hasWriter = false;
+    };
   }
 
   *list(): Generator<{ readonly name: string; readonly description: string }> {
@@ -58,7 +72,8 @@ export class ImageExports implements Exports {
       return;
     }
     yield { name: '', description: 'the working state' };
-    for (const { name, kind, version } of image.refs()) yield { name, description: describe(image.version(version), { name, kind }) };
+    for (const { name, kind, version } of image.refs())
+      yield { name, description: describe(image.version(version), { name, kind }) };
     let count = 0;
     for (const version of image.versions()) {
       if (++count > LISTED_VERSIONS) return;
@@ -91,15 +106,9 @@ export class ImageExports implements Exports {
       }
       const disk = image.disks.working();
       // Somebody else may have come first since it was looked for.
-      if (!isWritable || this.#hasWriter) return { disk, flags: READ_FLAGS | readOnly, close: async () => {} };
-      this.#hasWriter = true;
-      const close = async (): Promise<void> => {
-        try {
-          await disk.flush();
-        } finally {
-          this.#hasWriter = false;
-        }
-      };
+      const release = isWritable ? this.takeWriter() : undefined;
+      if (release === undefined) return { disk, flags: READ_FLAGS | readOnly, close: async () => {} };
+      const close = (): Promise<void> => disk.flush().finally(release);
       return { disk, flags, close };
     };
     return this.#export({ name: '', description: 'the working state', sizeBytes, flags, open });
@@ -122,7 +131,8 @@ export class ImageExports implements Exports {
       const { disk } = scratch;
       const close = async (): Promise<void> => {
         try {
-          if (disk.isChanged) await keepScratch?.({ base: number, commit: (options) => image.disks.commit(scratch, options) });
+          if (disk.isChanged)
+            await keepScratch?.({ base: number, commit: (options) => image.disks.commit(scratch, options) });
         } finally {
           await scratch.close();
         }
@@ -183,4 +193,3 @@ function describe({ number, message }: VersionInfo, ref?: { readonly name: strin
   const what = ref === undefined ? `version ${number}` : `${ref.kind}, version ${number}`;
   return firstLine === '' ? what : `${what}: ${firstLine}`;
 }
-

@@ -9,12 +9,12 @@ import {
   decodeInfoQuery,
   decodeName,
   decodeOptionHead,
+  type ExportFacts,
   encodeContext,
   encodeExport,
   encodeInfo,
   encodeOptionReply,
   encodeServer,
-  type ExportFacts,
   OPTION_HEAD_BYTES,
   type OptionHead,
 } from './option.ts';
@@ -184,7 +184,11 @@ export class Negotiation {
     const opened = option === OPTION.go ? await openedOf(found) : undefined;
     if (opened instanceof VsimgError) return yield reply(option, OPTION_REPLY.policy, opened.message);
     const facts = short({ ...factsOf(found), flags: opened?.flags ?? found.flags });
-    for (const item of [INFO.export, ...[INFO.name, INFO.description].filter((each) => query.items.includes(each)), INFO.blockSize])
+    for (const item of [
+      INFO.export,
+      ...[INFO.name, INFO.description].filter((each) => query.items.includes(each)),
+      INFO.blockSize,
+    ])
       yield reply(option, OPTION_REPLY.info, encodeInfo(item, facts));
     yield reply(option, OPTION_REPLY.ack);
     if (opened !== undefined) yield this.#serve(found, opened);

@@ -76,7 +76,14 @@ export const COMMAND = {
 export const COMMAND_FLAG = { fua: 1, noHole: 2, dontFragment: 4, requestOne: 8, fastZero: 16 } as const;
 
 export const CHUNK_FLAG_DONE = 1;
-export const CHUNK = { none: 0, offsetData: 1, offsetHole: 2, blockStatus: 5, error: 0x8001, errorOffset: 0x8002 } as const;
+export const CHUNK = {
+  none: 0,
+  offsetData: 1,
+  offsetHole: 2,
+  blockStatus: 5,
+  error: 0x8001,
+  errorOffset: 0x8002,
+} as const;
 
 /** The protocol's own numbers, whatever the system calls them. */
 export const NBD_ERROR = {

@@ -23,7 +23,7 @@ export interface DataMessage {
 
 /** The head of a simple reply, and room for what a read gives. */
 export function simpleReply(cookie: Cookie, error: NbdError | 0, dataBytes = 0): DataMessage {
-  const bytes = Buffer.allocUnsafe(SIMPLE_BYTES + dataBytes);
+  const bytes = room(SIMPLE_BYTES + dataBytes);
   bytes.writeUInt32BE(MAGIC.simpleReply, 0);
   bytes.writeUInt32BE(error, 4);
   putCookie(bytes, 8, cookie);
@@ -55,7 +55,11 @@ export function dataChunkHead(cookie: Cookie, { offset, dataBytes, position }: D
 /** `lengthBytes` from `offset` on read as zeros. */
 export function holeChunk(
   cookie: Cookie,
-  { offset, lengthBytes, position }: { readonly offset: number; readonly lengthBytes: number; readonly position: ChunkPosition },
+  {
+    offset,
+    lengthBytes,
+    position,
+  }: { readonly offset: number; readonly lengthBytes: number; readonly position: ChunkPosition },
 ): Uint8Array {
   const bytes = chunk(cookie, { type: CHUNK.offsetHole, position, payloadBytes: OFFSET_BYTES + 4 });
   putOffset(bytes, CHUNK_BYTES, offset);
@@ -81,7 +85,12 @@ export function errorChunk(cookie: Cookie, error: NbdError, message: string, off
   return bytes;
 }
 
-export function statusChunk(cookie: Cookie, contextId: number, runs: readonly StatusRun[], position: ChunkPosition): Uint8Array {
+export function statusChunk(
+  cookie: Cookie,
+  contextId: number,
+  runs: readonly StatusRun[],
+  position: ChunkPosition,
+): Uint8Array {
   const bytes = chunk(cookie, { type: CHUNK.blockStatus, position, payloadBytes: 4 + runs.length * 8 });
   bytes.writeUInt32BE(contextId, CHUNK_BYTES);
   let at = CHUNK_BYTES + 4;
@@ -101,16 +110,25 @@ interface ChunkHead {
   readonly roomBytes?: number;
 }
 
-function chunk(
-  cookie: Cookie,
-  { type, position, payloadBytes, roomBytes = payloadBytes }: ChunkHead,
-): Buffer {
-  const bytes = Buffer.allocUnsafe(CHUNK_BYTES + roomBytes);
+function chunk(cookie: Cookie, { type, position, payloadBytes, roomBytes = payloadBytes }: ChunkHead): Buffer {
+  const bytes = room(CHUNK_BYTES + roomBytes);
   bytes.writeUInt32BE(MAGIC.structuredReply, 0);
   bytes.writeUInt16BE(position === 'last' ? CHUNK_FLAG_DONE : 0, 4);
   bytes.writeUInt16BE(type, 6);
   putCookie(bytes, 8, cookie);
   bytes.writeUInt32BE(payloadBytes, 16);
+  return bytes;
+}
+
+/** Memory for small messages is cut from pieces of this size: one of its own for each would keep the collector busy. */
+const SLAB_BYTES = 512 * 1024;
+let slab = Buffer.allocUnsafeSlow(0);
+
+function room(lengthBytes: number): Buffer {
+  if (lengthBytes > SLAB_BYTES / 8) return Buffer.allocUnsafeSlow(lengthBytes);
+  if (slab.length < lengthBytes) slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  const bytes = slab.subarray(0, lengthBytes);
+  slab = slab.subarray(lengthBytes);
   return bytes;
 }
 

@@ -40,11 +40,14 @@ export class NbdServer {
   listen(address: Address): Promise<Address> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (cause) => reject(listenError(address, cause)));
-      this.#server.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }, () => {
-        const bound = this.#server.address();
-        const port = typeof bound === 'object' ? (bound?.port ?? 0) : 0;
-        resolve(address.kind === 'unix' ? address : { ...address, port });
-      });
+      this.#server.listen(
+        address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port },
+        () => {
+          const bound = this.#server.address();
+          const port = typeof bound === 'object' ? (bound?.port ?? 0) : 0;
+          resolve(address.kind === 'unix' ? address : { ...address, port });
+        },
+      );
     });
   }
 
@@ -72,7 +75,8 @@ function listenError(address: Address, cause: unknown): VsimgError {
   if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE')
     return new VsimgError('exists', `cannot listen at ${where}: it is in use`, {
       ...path,
-      hint: address.kind === 'unix' ? 'remove the file if no server uses it, or name another one' : 'give another --port',
+      hint:
+        address.kind === 'unix' ? 'remove the file if no server uses it, or name another one' : 'give another --port',
       cause,
     });
   // The system says of a directory that is not there that it is forbidden.

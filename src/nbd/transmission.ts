@@ -68,7 +68,11 @@ export class Transmission {
 
   constructor(
     wire: Wire,
-    { agreement, blockBytes, onError }: { readonly agreement: Agreement; readonly blockBytes: number; readonly onError: (error: unknown) => void },
+    {
+      agreement,
+      blockBytes,
+      onError,
+    }: { readonly agreement: Agreement; readonly blockBytes: number; readonly onError: (error: unknown) => void },
   ) {
     const { disk, flags } = agreement.opened;
     this.#wire = wire;
@@ -205,7 +209,10 @@ export class Transmission {
       const offset = start + run.start;
       const lengthBytes = run.end - run.start;
       if (run.kind === 'hole') return [holeChunk(cookie, { offset, lengthBytes, position: of })];
-      return [dataChunkHead(cookie, { offset, dataBytes: lengthBytes, position: of }), whole.data.subarray(run.start, run.end)];
+      return [
+        dataChunkHead(cookie, { offset, dataBytes: lengthBytes, position: of }),
+        whole.data.subarray(run.start, run.end),
+      ];
     });
   }
 
@@ -270,7 +277,11 @@ export class Transmission {
   }
 
   /** Does what takes a while beside other requests. */
-  #later(request: Request, action: () => Promise<void>, answer: 'done' | 'answered' = 'done'): Promise<undefined> | undefined {
+  #later(
+    request: Request,
+    action: () => Promise<void>,
+    answer: 'done' | 'answered' = 'done',
+  ): Promise<undefined> | undefined {
     const going: Promise<void> = action()
       .then(
         () => (answer === 'done' ? this.#done(request) : undefined),
@@ -300,7 +311,9 @@ export class Transmission {
   }
 
   #fail({ cookie }: Request, error: NbdError, message: string): Promise<undefined> | undefined {
-    return this.#send(this.#agreement.structured ? errorChunk(cookie, error, message) : simpleReply(cookie, error).bytes);
+    return this.#send(
+      this.#agreement.structured ? errorChunk(cookie, error, message) : simpleReply(cookie, error).bytes,
+    );
   }
 
   async #sendAll(messages: readonly Uint8Array[]): Promise<undefined> {

@@ -65,6 +65,11 @@ export class Space {
     return this.freeTotal + totalOf([lasting, passing]);
   }
 
+  /** Bytes before `end` that the state as it is now, published or not, has no use for: free, pending or set aside. */
+  get unusedBytes(): number {
+    return this.freeBytes + this.pendingBytes + totalOf(this.reserve) + totalOf(this.released);
+  }
+
   get pending(): RecordTree {
     return this.pendingSpace.tree;
   }
@@ -199,8 +204,8 @@ export class Space {
     const start = this.endOffset;
     this.endOffset += lengthBytes;
     if (this.endOffset > MAX_CONTAINER_BYTES)
-      throw new VsimgError('no-space', 'the container would be larger than 2 PiB', {
-        hint: 'run gc, or start a new container',
+      throw new VsimgError('no-space', 'the image would be larger than 2 PiB', {
+        hint: 'run gc, or start a new image',
       });
     return start;
   }

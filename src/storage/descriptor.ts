@@ -69,6 +69,16 @@ export function syncData({ fd, name }: Descriptor): void {
   }
 }
 
+/** The same while this thread goes on; the descriptor must stay open meanwhile. */
+export function syncDataMeanwhile({ fd, name }: Descriptor): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fs.fdatasync(fd, (cause) => {
+      if (cause === null) resolve();
+      else reject(systemError(`cannot make '${name}' durable`, cause, { path: name }));
+    });
+  });
+}
+
 /** Sets the length in bytes; new bytes read as zeros. Errors: 'no-space', 'permission', 'io'. */
 export function setLength({ fd, name }: Descriptor, lengthBytes: number): void {
   try {

@@ -67,6 +67,17 @@ export class FailStopStorage implements Storage {
     this.guard(() => this.inner.sync());
   }
 
+  async syncMeanwhile(): Promise<void> {
+    if (this.inner.syncMeanwhile === undefined) return;
+    this.guard(() => {});
+    try {
+      await this.inner.syncMeanwhile();
+    } catch (error) {
+      this.failure = error;
+      throw error;
+    }
+  }
+
   punch(start: number, end: number): void {
     this.guard(() => this.inner.punch(start, end));
   }

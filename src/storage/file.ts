@@ -1,6 +1,14 @@
 import fs from 'node:fs';
 import { VsimgError } from '../errors.ts';
-import { closeQuietly, type Descriptor, readAt, setLength, syncData, writeAt } from './descriptor.ts';
+import {
+  closeQuietly,
+  type Descriptor,
+  readAt,
+  setLength,
+  syncData,
+  syncDataMeanwhile,
+  writeAt,
+} from './descriptor.ts';
 import { deviceSizeBytes } from './device-size.ts';
 import { findLockHolder, type LockHolder } from './lock-holder.ts';
 import { nativeFs } from './native-fs.ts';
@@ -77,7 +85,7 @@ export class FileStorage implements LockableStorage {
       const kind = stat.isDirectory()
         ? 'it is a directory'
         : stat.isBlockDevice()
-          ? 'a block device cannot hold a container that is written to'
+          ? 'a block device cannot hold an image that is written to'
           : 'it is not a regular file';
       throw new VsimgError('io', `cannot open '${name}': ${kind}`, { path: name, hint: 'name a regular file' });
     } catch (cause) {
@@ -142,6 +150,11 @@ export class FileStorage implements LockableStorage {
   sync(): void {
     this.#assertOpen();
     if (!this.readOnly) syncData(this.#descriptor);
+  }
+
+  syncMeanwhile(): Promise<void> {
+    this.#assertOpen();
+    return this.readOnly ? Promise.resolve() : syncDataMeanwhile(this.#descriptor);
   }
 
   /** Best effort: where it does not work the bytes stay, and the system is not asked again. */

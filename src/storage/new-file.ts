@@ -201,6 +201,8 @@ function removeQuietly(path: string): void {
 }
 
 function existsAlready(path: string): VsimgError {
+  const old = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (old?.isDirectory() === true) return notReplaceable(path, old);
   return new VsimgError('exists', `'${path}' exists already`, {
     path,
     hint: 'choose another name, or replace it with --force',

@@ -1,44 +1,43 @@
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Descriptor, readAt, writeAt } from './descriptor.ts';
-import { systemError } from './system-error.ts';
+import { basename, dirname, join } from 'node:path';
+import { type ErrorCode, VsimgError } from '../errors.ts';
+import { FileStorage } from './file.ts';
+import type { Storage } from './storage.ts';
+import { temporaryName } from './temporary.ts';
 
-/** A file without a name, for data that need not fit into memory and that nobody else may see; it goes with the process. */
-export class ScratchFile {
-  readonly #descriptor: Descriptor;
-  #isOpen = true;
+/** Another directory may do. */
+const ELSEWHERE: ReadonlySet<ErrorCode> = new Set(['permission', 'not-found']);
 
-  private constructor(descriptor: Descriptor) {
-    this.#descriptor = descriptor;
-  }
-
-  /** In the directory for temporary files. Errors: 'permission', 'no-space', 'io'. */
-  static open(): ScratchFile {
-    const random = Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex');
-    const path = join(tmpdir(), `vsimg-scratch-${random}`);
+/**
+ * A file without a name, which is gone when it is closed or this process ends: beside the file `path`, where there is room
+ * for what belongs to that, or among the system's temporary files where nothing may be written there. Errors: 'permission', 'no-space', 'io'.
+ */
+export function openScratchFile(path: string): Storage {
+  const name = temporaryName(basename(path), 'on');
+  let beside: unknown;
+  for (const directory of [dirname(path), tmpdir()]) {
     try {
-      const fd = fs.openSync(path, 'wx+', 0o600);
-      fs.unlinkSync(path);
-      return new ScratchFile({ fd, name: path });
-    } catch (cause) {
-      throw systemError(`cannot create '${path}'`, cause, { path });
+      return openNameless(join(directory, name), path);
+    } catch (error) {
+      if (!(error instanceof VsimgError) || !ELSEWHERE.has(error.code)) throw error;
+      beside ??= error;
     }
   }
+  throw beside;
+}
 
-  /** Fills `into` from `position` on, with zeros behind what was written. Errors: 'io'. */
-  read(into: Uint8Array, position: number): void {
-    into.fill(0, readAt(this.#descriptor, into, position));
+function openNameless(temporaryPath: string, path: string): Storage {
+  const storage = FileStorage.open(temporaryPath, {
+    mode: 'create-exclusive',
+    locking: 'off',
+    name: `temporary file for ${path}`,
+    permissions: 0o600,
+  });
+  try {
+    fs.unlinkSync(temporaryPath);
+  } catch {
+    // Whoever makes a file of that name next takes it for abandoned.
   }
-
-  /** Errors: 'no-space', 'io'. */
-  write(bytes: Uint8Array, position: number): void {
-    writeAt(this.#descriptor, bytes, position);
-  }
-
-  close(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    fs.closeSync(this.#descriptor.fd);
-  }
+  return storage;
 }

@@ -36,6 +36,9 @@ export interface Storage {
   /** Returns when everything written so far would survive a power cut. */
   sync(): void;
 
+  /** The same while others go on; the storage must stay open meanwhile. Absent where nothing is to be waited for. */
+  syncMeanwhile?(): Promise<void>;
+
   /** Gives the bytes of `[start, end)` back to the file system where that is possible; they read as zeros or as before. */
   punch(start: number, end: number): void;
 

@@ -1,4 +1,5 @@
 import { VsimgError } from '../errors.ts';
+import { foreignRevisionHint } from './foreign-revision.ts';
 import type { NamedRef, RefKind, Refs } from './refs.ts';
 import { hex, type VersionTable } from './version-table.ts';
 
@@ -72,6 +73,8 @@ function resolveBase(base: string, context: RevisionContext): number {
 }
 
 function suggestion(base: string, { refs, versions }: RevisionContext): string {
+  const foreign = foreignRevisionHint(base);
+  if (foreign !== undefined) return foreign;
   const nearest = nearestRef(base, refs);
   if (nearest !== undefined) return `did you mean '${nearest.name}'?`;
   return versions.count === 0

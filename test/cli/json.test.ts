@@ -27,4 +27,28 @@ describe('JSON output', () => {
     expect(JSON.parse(text)).toEqual({ ...head, list: items, ...tail });
     expect(text.endsWith('}\n')).toBe(true);
   });
+
+  it.each(['document', 'lines'] as const)('prints a second list behind it, but not in lines: %s', async (layout) => {
+    for (const [items, others] of [
+      [[], []],
+      [[{ n: 1 }], []],
+      [[], [{ m: 2 }]],
+      [
+        [{ n: 1 }, { n: 2 }],
+        [{ m: 3 }, { m: 4 }],
+      ],
+    ] as const) {
+      let text = '';
+      const list = new JsonListDocument(async (part) => {
+        text += part;
+      }, layout);
+      await list.open({ a: 1 }, 'list');
+      for (const item of items) await list.item(item);
+      await list.openAnother('others');
+      for (const item of others) await list.item(item);
+      await list.close({ z: 0 });
+      if (layout === 'document') expect(JSON.parse(text)).toEqual({ a: 1, list: items, others, z: 0 });
+      else expect(text).toBe(items.map((item) => `${JSON.stringify(item)}\n`).join(''));
+    }
+  });
 });

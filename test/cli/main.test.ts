@@ -36,8 +36,11 @@ describe('main', () => {
     { argv: ['--'], line: "vsimg: no command given; see 'vsimg --help'" },
     { argv: ['--frob'], line: "vsimg: unknown option '--frob'; see 'vsimg --help'" },
     { argv: ['-q', 'info', 'x'], line: "vsimg: '-q' stands before the command; put options behind it" },
-    { argv: ['info'], line: "vsimg: missing required argument 'IMAGE'; see 'vsimg info --help'" },
-    { argv: ['info', 'a', 'b'], line: "vsimg: too many arguments: 2 instead of 1; see 'vsimg info --help'" },
+    {
+      argv: ['info'],
+      line: "vsimg: missing required argument 'IMAGE'; write 'vsimg info IMAGE'; see 'vsimg info --help'",
+    },
+    { argv: ['info', 'a', 'b'], line: 'vsimg: too many arguments: 2 instead of 1; name one image at a time' },
     {
       argv: ['info', 'a', '--alll'],
       line: "vsimg: unknown option '--alll'; did you mean --all? see 'vsimg info --help'",

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { workspace } from '../support/workspace.ts';
 
@@ -8,7 +9,7 @@ interface Version {
 }
 
 describe('vsimg amend, tag --lock, squash', () => {
-  const { ok, json, fails } = workspace();
+  const { ok, json, fails, path } = workspace();
 
   const content = (rev: string) => ok(['read', `a.vsi@${rev}`, '--length', '2']);
   const versions = async (): Promise<Version[]> => (await json(['log', 'a.vsi'])).versions;
@@ -147,10 +148,23 @@ describe('vsimg amend, tag --lock, squash', () => {
     expect(await versions()).toHaveLength(9);
   });
 
-  it('squash merges what lies between and keeps both ends', async () => {
+  it('squash --dry-run says what would go, and changes nothing', async () => {
     await ok(['tag', 'a.vsi', '--unlock', '4', '-q']);
+    const before = readFileSync(path('a.vsi'));
+    expect(await ok(['squash', 'a.vsi', '3..7', '--dry-run'])).toMatch(
+      /^would merge 2 versions into 7:\n {2}6 \S+ .*\n {2}4 \S+ \(tag: v4\) .*\nnothing was merged: this was a dry run\n$/,
+    );
+    expect(await ok(['squash', 'a.vsi', '6..7', '-n', '-q'])).toBe('would merge nothing into 7\n');
+    const planned = await json(['squash', 'a.vsi', '3..7', '-n']);
+    expect(planned).toMatchObject({ 'dry-run': true, version: 7, parent: 6, 'deleted-tags': [] });
+    expect(planned.deleted.map((gone: Version) => gone.version)).toEqual([6, 4]);
+    expect(await fails(78, ['squash', 'a.vsi', '7..9', '-n'])).toContain("branch 'side'");
+    expect(readFileSync(path('a.vsi'))).toEqual(before);
+  });
+
+  it('squash merges what lies between and keeps both ends', async () => {
     const [before, squashed] = [await version('7'), await json(['squash', 'a.vsi', '3..7'])];
-    expect(squashed).toMatchObject({ version: 7, 'version-id': before['version-id'], parent: 3 });
+    expect(squashed).toMatchObject({ 'dry-run': false, version: 7, 'version-id': before['version-id'], parent: 3 });
     expect(squashed.deleted.map((gone: Version) => gone.version)).toEqual([6, 4]);
     expect(squashed['deleted-tags']).toEqual(['v4']);
     expect(await parents()).toEqual([

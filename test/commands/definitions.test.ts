@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { allOptions } from '../../src/cli/definition.ts';
+import { COMMAND_HINTS } from '../../src/cli/hints.ts';
+import { OPTION_HINTS } from '../../src/cli/option-hints.ts';
 import { buildCommand, parseCommand } from '../../src/cli/program.ts';
 import { COMMANDS } from '../../src/cli/registry.ts';
 import { STATUS_MEANINGS } from '../../src/commands/exit-statuses.ts';
@@ -80,4 +82,27 @@ describe('topics', () => {
       expect(stdout).toMatch(new RegExp(`^ *${status}  ${code} `, 'm'));
     expect(Object.keys(STATUS_MEANINGS).sort()).toEqual(Object.keys(EXIT_STATUS).sort());
   });
+});
+
+describe('hints for those who know other programs', () => {
+  const quoted = [...COMMAND_HINTS, ...OPTION_HINTS].flatMap((hint) =>
+    [...hint.matchAll(/'vsimg ([a-z-]+)((?: [^' ]+)*)/g)].map(([, name = '', rest = '']) => ({ hint, name, rest })),
+  );
+
+  it.each(quoted.filter(({ name }) => !name.startsWith('-')))(
+    'name commands and options that there are: $hint',
+    async ({ name, rest }) => {
+      const entry = COMMANDS.find((command) => command.name === name);
+      expect(name).toBe(entry?.name);
+      const definition = (await entry?.load())?.definition;
+      const options = definition === undefined ? [] : allOptions(definition);
+      const [own = ''] = rest.split('|');
+      for (const word of own.split(' ').filter((part) => part.startsWith('-'))) {
+        if (word === '--help') continue;
+        expect(options.map((option) => (word.startsWith('--') ? `--${option.name}` : `-${option.short}`))).toContain(
+          word,
+        );
+      }
+    },
+  );
 });

@@ -71,7 +71,10 @@ function runLine(line: string): { readonly status: number | null; readonly stder
   // Examples name devices and files elsewhere, which must be left alone.
   const device = line.includes('vsimg export') ? './sdX --force' : './sdX';
   const here = line.replaceAll('/dev/sdX', device).replaceAll('/tmp/', './');
-  const { status, stderr } = spawnSync('bash', ['-c', `set -o pipefail\n${here}`], {
+  // What serves until it is stopped is stopped.
+  const isEndless = here.startsWith('vsimg serve') && !here.includes(' -- ');
+  const whole = isEndless ? `timeout --preserve-status 2 ${here}` : here;
+  const { status, stderr } = spawnSync('bash', ['-c', `set -o pipefail\n${whole}`], {
     cwd,
     env,
     stdio: ['ignore', 'ignore', 'pipe'],

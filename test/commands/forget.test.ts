@@ -82,7 +82,11 @@ describe('vsimg forget', () => {
     const before = await generation();
     const argv = ['forget', 'a.vsi', '--keep-within', '2d1h'];
     const planned = await json([...argv, '--dry-run', '--gc'], later);
-    expect(planned).toMatchObject({ 'dry-run': true, 'deleted-tags': [], 'reclaimed-bytes': null });
+    expect(planned).toMatchObject({ 'dry-run': true, 'deleted-tags': [], 'reclaimed-bytes': expect.any(Number) });
+    expect(await json([...argv, '--dry-run'], later)).toMatchObject({ 'reclaimed-bytes': null });
+    expect(await ok([...argv, '-n', '--gc'], later)).toMatch(
+      /\nnothing was removed: this was a dry run \(with gc: \S+ [KM]iB -> \S+ [KM]iB\)\n$/,
+    );
     expect(numbers(planned.keep)).toEqual([6, 5, 4]);
     expect(await ok([...argv, '-n'], later)).toMatch(
       /\n {2}1 .*\(tag v1\) .*state 1\nnothing was removed: this was a dry run\n$/,
@@ -101,8 +105,10 @@ describe('vsimg forget', () => {
       await ok(['commit', 'a.vsi', '-m', `state ${number}`, '-q'], later);
     }
     const before = await size();
+    const planned = await json(['forget', 'a.vsi', '--keep-last', '1', '--gc', '--dry-run']);
     const document = await json(['forget', 'a.vsi', '--keep-last', '1', '--gc']);
     expect(document['reclaimed-bytes']).toBeGreaterThan(0);
+    expect(planned['reclaimed-bytes']).toBe(document['reclaimed-bytes']);
     expect(await size()).toBeLessThan(before);
     expect(await present()).toEqual([9]);
     expect(await ok(['forget', 'a.vsi', '--keep-last', '1', '--gc'])).toMatch(

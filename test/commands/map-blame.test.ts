@@ -199,12 +199,12 @@ describe('vsimg blame', () => {
     const [two, one] = versions.map((version: { 'version-id': string }) => version['version-id'].slice(0, 8));
     expect(await ok(['blame', 'a.vsi'])).toBe(
       [
-        `${one} 1 ${DATE}      0 16384 one`,
-        `${two} 2 ${DATE}  16384  8192 two & <more>`,
-        `${one} 1 ${DATE}  24576  8192 one`,
-        `${two} 2 ${DATE}  32768 12288 zero: two & <more>`,
-        `${one} 1 ${DATE}  45056 20480 one`,
-        `00000000 - -                    524288  4096 not committed yet`,
+        `${one} 1 ${DATE}       0   16384 one`,
+        `${two} 2 ${DATE}   16384    8192 two & <more>`,
+        `${one} 1 ${DATE}   24576    8192 one`,
+        `${two} 2 ${DATE}   32768   12288 zero: two & <more>`,
+        `${one} 1 ${DATE}   45056   20480 one`,
+        `00000000 - -                     524288    4096 not committed yet`,
         '',
       ].join('\n'),
     );
@@ -230,6 +230,21 @@ describe('vsimg blame', () => {
     expect((await json(['blame', 'a.vsi', '--offset', '600k'])).ranges).toEqual([
       { start: 614400, length: 434176, kind: 'zero', version: 0 },
     ]);
+  });
+
+  it('has ranges alone in lines of JSON', async () => {
+    const { stdout } = await runInProcess(['blame', path('a.vsi@v1'), '--json=lines']);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { start: 0, length: 65536, kind: 'data', version: 1 },
+      { start: 65536, length: 983040, kind: 'zero', version: 0 },
+    ]);
+  });
+
+  it('prints nothing of what it can not do', async () => {
+    const refused = await run(['blame', 'a.vsi', '--offset', '1M', '--length', '1', '--json']);
+    expect(refused).toMatchObject({ status: 78, stdout: '' });
+    expect(JSON.parse(refused.stderr).code).toBe('refused');
   });
 
   it('fits on a terminal', async () => {
@@ -269,10 +284,10 @@ describe('vsimg log --range', () => {
   it('lists only versions that changed something there', async () => {
     expect(await numbers('--range', '0:512')).toEqual([6, 4, 3, 1]);
     expect(await numbers('--range', '64k:1')).toEqual([2]);
-    expect(await numbers('--range', '64k:1', '--range', '128k:1M')).toEqual([5, 2]);
+    expect(await numbers('--range', '64k:1', '--range', '128k:')).toEqual([5, 2]);
     expect(await numbers('--range', '0:4k', '-n', '2')).toEqual([6, 4]);
     expect(await numbers('--range', '0:4k', '-n', '0')).toEqual([]);
-    expect(await numbers('--range', '8T:1')).toEqual([]);
+    expect(await numbers('--range', '1M:')).toEqual([]);
     expect((await json(['log', 'b.vsi@3', '--range', '0:4k'])).versions).toMatchObject([
       { version: 3 },
       { version: 1 },
@@ -288,8 +303,28 @@ describe('vsimg log --range', () => {
     expect(rooted.replace(/ [0-9a-f]{8} /g, ' ')).toBe('* 5 fifth\n* 2 second\n');
   });
 
+  it('takes a range without an end or a start', async () => {
+    expect(await numbers('--range', '64k:')).toEqual([5, 2]);
+    expect(await numbers('--range', ':512')).toEqual(await numbers('--range', '0:512'));
+    expect(await numbers('--range', '0:')).toEqual([6, 5, 4, 3, 2, 1]);
+  });
+
+  it('refuses what is beyond the end of all disks, as blame and read do', async () => {
+    for (const range of ['8T:1', '2M:', '128k:1M', '1M:1'])
+      expect(await fails(78, ['log', 'b.vsi', '--range', range])).toContain('beyond the end of the disk');
+    expect(await fails(78, ['log', 'b.vsi@3', '--range', '2M:1'])).toContain("in 'b.vsi'");
+    await fails(78, ['blame', 'b.vsi', '--offset', '8T', '--length', '1']);
+    await fails(78, ['read', 'b.vsi', '--offset', '8T', '--length', '1']);
+    writeFileSync(path('larger.vsi'), readFileSync(path('b.vsi')));
+    await ok(['resize', 'larger.vsi', '2M', '-q']);
+    await ok(['commit', 'larger.vsi', '-m', 'larger', '-q']);
+    await ok(['checkout', 'larger.vsi', 'main', '-q']);
+    expect(await ok(['log', 'larger.vsi', '--range', '1M:512k', '--oneline'])).toMatch(/^7 [^\n]*\n$/);
+    await fails(78, ['log', 'larger.vsi@main', '--range', '1M:512k']);
+  });
+
   it('refuses what is no range', async () => {
-    for (const range of ['0', '0:', ':1', '0:1:2', '0:0', 'x:1', '1-2'])
+    for (const range of ['0', ':', '', '0:1:2', '0:0', ':0', 'x:1', '1-2'])
       await fails(64, ['log', 'b.vsi', '--range', range]);
   });
 });

@@ -115,6 +115,6 @@ describe('ByteReader', () => {
     expect(() => new ByteReader(new Uint8Array(3), 'my page').take(4)).toThrow('my page: ends early');
     expect(() => new ByteReader(new Uint8Array(3), 'my page').take(2 ** 32)).toThrow('my page: ends early');
     expect(() => new ByteReader(new Uint8Array(0), 'my page').byte()).toThrow('my page: ends early');
-    expect(() => new ByteReader(new Uint8Array(3), 'my page').end()).toThrow('my page: has bytes behind its end');
+    expect(() => new ByteReader(new Uint8Array(3), 'my page').end()).toThrow('my page: has bytes beyond its end');
   });
 });

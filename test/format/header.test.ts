@@ -335,9 +335,9 @@ describe('both slots', () => {
   it('damaged are told apart from a file that is no container', () => {
     expect(() => readSlots(bad, bad, 'x.vsi')).toThrow('x.vsi: both headers are damaged');
     expect(() => readSlots(bad, none, 'x.vsi')).toThrow('x.vsi: both headers are damaged');
-    expect(() => readSlots(none, none, 'x.vsi')).toThrow('x.vsi: is not a vsimg container');
+    expect(() => readSlots(none, none, 'x.vsi')).toThrow('x.vsi: is not an image of vsimg');
     expect(() => readSlots(none.subarray(0, 3), none.subarray(0, 0), 'x.vsi')).toThrow(
-      'x.vsi: is not a vsimg container',
+      'x.vsi: is not an image of vsimg',
     );
   });
 });

@@ -90,10 +90,10 @@ describe('slots', () => {
     );
     disk.write(new Uint8Array(2 * SLOT_BYTES), 0);
     expect(() => openDisk(disk)).toThrow(
-      expect.objectContaining({ code: 'corrupt', message: expect.stringMatching(/is not a vsimg container/) }),
+      expect.objectContaining({ code: 'corrupt', message: expect.stringMatching(/is not an image of vsimg/) }),
     );
     disk.truncate(0);
-    expect(() => openDisk(disk)).toThrow(/is not a vsimg container/);
+    expect(() => openDisk(disk)).toThrow(/is not an image of vsimg/);
   });
 
   it.each([-1, 0, 1])(
@@ -107,7 +107,7 @@ describe('slots', () => {
         copy.write(foreign, offset);
         for (const readOnly of [true, false]) {
           expect(() => openDisk(copy, { readOnly })).toThrow(
-            expect.objectContaining({ code: 'corrupt', message: expect.stringMatching(/different containers/) }),
+            expect.objectContaining({ code: 'corrupt', message: expect.stringMatching(/different images/) }),
           );
         }
       }

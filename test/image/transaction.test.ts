@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { RECORDS_OFFSET } from '../../src/format/layout.ts';
 import { Container } from '../../src/image/container.ts';
 import { Image } from '../../src/image/image.ts';
+import { surveyContainer } from '../../src/image/survey.ts';
 import { MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
 import {
   commit,
@@ -15,10 +17,88 @@ import {
   sourceOf,
   TIME,
 } from '../support/image.ts';
+import { SeededRandom } from '../support/random.ts';
 import { stateOf } from '../support/script.ts';
 import { CountingStorage } from '../support/storages.ts';
 
 describe('a transaction', () => {
+  it('tells of the space as it is within it', async () => {
+    const { image } = newImage();
+    await image.write(0, noise(100_000, 1));
+    await commit(image);
+    const before = image.info();
+    const blocks = (bytes: number): number => Math.ceil(bytes / 4096) * 4096;
+    await image.transaction(async () => {
+      expect(image.info()).toEqual(before);
+      await image.write(400_000, noise(50_000, 2));
+      await commit(image);
+      const { space, versionCount, generation } = image.info();
+      expect({ versionCount, generation }).toEqual({ versionCount: 2, generation: before.generation });
+      expect(space.dataBytes).toBeGreaterThanOrEqual(before.space.dataBytes + 50_000);
+      expect(space.dataBytes).toBeLessThanOrEqual(before.space.dataBytes + blocks(50_000) + 4096);
+      expect(space.dataBytes + space.metadataBytes + space.freeBytes).toBe(space.fileBytes);
+    });
+    const { space } = image.info();
+    expect(space.dataBytes + space.metadataBytes + space.freeBytes).toBe(space.fileBytes);
+    expect(image.info().generation).toBeGreaterThan(before.generation);
+  });
+
+  it('refuses to tell of the published state as a whole once it has changed something', async () => {
+    const { image } = newImage();
+    await image.write(0, noise(10, 1));
+    await commit(image);
+    await image.transaction(async () => {
+      const asked = [() => image.check(), () => image.usage(), () => image.reclaim(['1'])];
+      for (const ask of asked) await ask();
+      await image.write(0, noise(10, 2));
+      for (const ask of asked) await expect(ask()).rejects.toMatchObject({ code: 'refused' });
+    });
+    expect((await image.check()).errors).toEqual([]);
+  });
+
+  it('that is given up leaves other bytes only in space that was free', async () => {
+    let changedBytes = 0;
+    for (let seed = 1; seed <= 6; seed++) {
+      const { image, disk } = newImage();
+      const random = new SeededRandom(seed);
+      for (let version = 1; version <= 30; version++) {
+        for (let piece = 0; piece < 6; piece++)
+          await image.write(random.below(900_000), noise(4096 * (1 + (piece % 3)), version * 100 + piece));
+        await commit(image);
+      }
+      await image.deleteVersions(Array.from({ length: 29 }, (_, index) => String(index + 1)).filter((_, at) => at % 3));
+      await image.gc();
+      await image.setTag('later', 'HEAD');
+      image.close();
+      const before = disk.bytes();
+      const container = Container.open(new MemoryStorage(disk, { readOnly: true }));
+      const { used } = surveyContainer(container);
+      const half = openDisk(disk);
+      const failure = new Error('not to be');
+      const given = half.transaction(async () => {
+        await half.write(3000, noise(40_000, 7));
+        await commit(half);
+        throw failure;
+      });
+      await expect(given).rejects.toBe(failure);
+      half.close();
+      const after = disk.bytes();
+      expect(after.length).toBe(before.length);
+      for (let at = 0; at < before.length; at++) {
+        if (before[at] === after[at]) continue;
+        changedBytes++;
+        const isUsed = used.within(at, at + 1).next().done !== true;
+        expect({ seed, at, isUsed, isHeader: at < RECORDS_OFFSET }).toEqual({
+          seed,
+          at,
+          isUsed: false,
+          isHeader: false,
+        });
+      }
+    }
+    expect(changedBytes).toBeGreaterThan(0);
+  });
+
   it('publishes once, however much is written, committed and named within it', async () => {
     const disk = new MemoryDisk();
     const storage = new CountingStorage(new MemoryStorage(disk));

@@ -28,14 +28,26 @@ function newLog(options: { readonly blockBytes: number; readonly compression: Co
     freeBytes: 0,
     pendingBytes: 0,
   });
-  const tables = new SegmentTables(storage, index, { blockBytes: options.blockBytes, cachedTables: 128, cachedTableBytes: 1024 * 1024 });
+  const tables = new SegmentTables(storage, index, {
+    blockBytes: options.blockBytes,
+    cachedTables: 128,
+    cachedTableBytes: 1024 * 1024,
+  });
   const writer = new LogWriter(
     { storage, index, tables, space, ...options },
     { next: 0, youngMark: 0, dataBytes: 0, deadBlocks: 0 },
   );
   /** A reader without anything in its caches. */
   const cold = (): LogReader =>
-    new LogReader(storage, new SegmentTables(storage, index, { blockBytes: options.blockBytes, cachedTables: 128, cachedTableBytes: 1024 * 1024 }), options.blockBytes);
+    new LogReader(
+      storage,
+      new SegmentTables(storage, index, {
+        blockBytes: options.blockBytes,
+        cachedTables: 128,
+        cachedTableBytes: 1024 * 1024,
+      }),
+      { blockBytes: options.blockBytes, decodedBytes: 4 * 1024 * 1024 },
+    );
   const append = async (bytes: Uint8Array): Promise<void> => {
     for (let offset = 0; offset < bytes.length; ) {
       const length = Math.min(bytes.length - offset, (await writer.room()) * options.blockBytes);

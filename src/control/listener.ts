@@ -1,0 +1,84 @@
+import fs from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { systemError } from '../storage/system-error.ts';
+import { ControlLines, type ControlReply, type ControlRequest, decodeRequest, encodeReply } from './message.ts';
+import { controlPath, prepareControlDirectory } from './place.ts';
+
+/** Carries out one request; resolves to its status. `reply` resolves when the other side took enough of it. */
+export type ControlHandler = (
+  request: ControlRequest,
+  reply: (reply: ControlReply) => Promise<void>,
+) => Promise<number>;
+
+/** For other processes of this user that want something done with an image that this process has open. */
+export class ControlListener {
+  readonly #server: Server;
+  readonly #path: string;
+  readonly #going = new Set<Promise<void>>();
+
+  private constructor(path: string, handler: ControlHandler) {
+    this.#path = path;
+    this.#server = createServer((socket) => {
+      const going = serveOne(socket, handler).finally(() => this.#going.delete(going));
+      this.#going.add(going);
+    });
+  }
+
+  /** Errors: 'not-found' for an image that is not there, 'permission', 'io'. */
+  static async open(imagePath: string, handler: ControlHandler): Promise<ControlListener> {
+    prepareControlDirectory();
+    const path = controlPath(imagePath) ?? imagePath;
+    // Whoever has the writer's lock is the only one who may listen here.
+    fs.rmSync(path, { force: true });
+    const listener = new ControlListener(path, handler);
+    await new Promise<void>((resolve, reject) => {
+      listener.#server.once('error', (cause) => reject(systemError(`cannot listen at '${path}'`, cause, { path })));
+      listener.#server.listen({ path }, resolve);
+    });
+    return listener;
+  }
+
+  /** Resolves when what was begun has ended. */
+  async close(): Promise<void> {
+    this.#server.close();
+    this.dispose();
+    await Promise.all(this.#going);
+  }
+
+  /** At once. Never throws. */
+  dispose(): void {
+    fs.rmSync(this.#path, { force: true });
+  }
+}
+
+async function serveOne(socket: Socket, handler: ControlHandler): Promise<void> {
+  // A command that was begun is brought to its end, whether somebody waits for it or not.
+  socket.on('error', () => {});
+  const request = await firstRequest(socket);
+  if (request === undefined) {
+    socket.destroy();
+    return;
+  }
+  const reply = async (message: ControlReply): Promise<void> => {
+    if (socket.destroyed || socket.write(encodeReply(message))) return;
+    await new Promise<void>((resolve) => {
+      socket.once('drain', resolve);
+      socket.once('close', resolve);
+    });
+  };
+  const status = await handler(request, reply);
+  await reply({ kind: 'status', status });
+  socket.end();
+}
+
+function firstRequest(socket: Socket): Promise<ControlRequest | undefined> {
+  const lines = new ControlLines();
+  socket.setEncoding('utf8');
+  return new Promise((resolve) => {
+    socket.on('close', () => resolve(undefined));
+    socket.on('data', (text: string) => {
+      const [first, ...others] = lines.push(text) ?? [''];
+      if (first !== undefined) resolve(others.length === 0 ? decodeRequest(first) : undefined);
+    });
+  });
+}
