@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { client, refusedClient, startServing } from '../support/serving.ts';
+import { client, nbdShell, refusedClient, startServing } from '../support/serving.ts';
 import { noise, workspace } from '../support/workspace.ts';
 
 const MIB = 1024 * 1024;
@@ -141,5 +141,41 @@ describe('qemu-img', () => {
       { start: 0, end: CHANGED.start },
       { start: CHANGED.end, end: SIZE_BYTES },
     ]);
+  });
+
+  it('puts a qcow2 on top of a version', async () => {
+    const server = await startServing(place);
+    await client('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', server.uri('1'), 'top.qcow2'], inPlace);
+    await client('qemu-io', ['-c', `write -q -P 9 ${MIB} 64k`, 'top.qcow2'], inPlace);
+    await client('qemu-img', ['convert', '-O', 'raw', 'top.qcow2', 'flat.raw'], inPlace);
+    expect(readFileSync(path('flat.raw')).equals(Buffer.from(first).fill(9, MIB, MIB + 65_536))).toBe(true);
+  });
+});
+
+describe('a backup client', () => {
+  it('copies what changed since the version that it has, and nothing else', async () => {
+    const server = await startServing(place);
+    writeFileSync(path('backup.raw'), first);
+    const printed = await nbdShell(
+      server.uri('2'),
+      `
+h.add_meta_context('qemu:dirty-bitmap:1')
+h.connect_uri(uri)
+changed = []
+def extents(name, offset, entries, error):
+    for length, dirty in zip(entries[0::2], entries[1::2]):
+        if dirty:
+            changed.append((offset, length))
+        offset += length
+h.block_status(h.get_size(), 0, extents)
+with open('${path('backup.raw')}', 'r+b') as backup:
+    for offset, length in changed:
+        backup.seek(offset)
+        backup.write(h.pread(length, offset))
+print(sum(length for _, length in changed))
+`,
+    );
+    expect(printed).toBe(`${CHANGED.end - CHANGED.start}\n`);
+    expect(readFileSync(path('backup.raw')).equals(second)).toBe(true);
   });
 });

@@ -157,6 +157,29 @@ print(third.is_read_only(), bytes(third.pread(12, 0)))
     expect(printed).toBe("False True\nb'seen at once'\nFalse b'seen at once'\n");
   });
 
+  it('keeps versions that a client reads from being removed', async () => {
+    await ok(['import', 'two.raw', image, '-q']);
+    const server = await startServing(place, [], { image });
+    const printed = await nbdShell(
+      server.uri('1'),
+      `${VSIMG}
+h.connect_uri(uri)
+one = open('one.raw', 'rb').read()
+vsimg('tag', '${image}', '--delete', 'first', '-q')
+print(vsimg('delete', '${image}', '1', '-q') != 0, vsimg('gc', '${image}', '-q'), h.pread(1 << 20, 0) == one)
+h.shutdown()
+while vsimg('delete', '${image}', '1', '-q') != 0:
+    pass
+print(vsimg('gc', '${image}', '-q'))
+try:
+    connect(uri, '')
+except nbd.Error:
+    print('gone')
+`,
+    );
+    expect(printed).toBe('True 0 True\n0\ngone\n');
+  });
+
   it('with --export has nothing else', async () => {
     const server = await startServing(place, ['--export', 'first', '--export', '1+scratch'], { image });
     const { exports } = JSON.parse(await client('nbdinfo', ['--list', '--json', server.uri()]));
