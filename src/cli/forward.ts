@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { callControl } from '../control/caller.ts';
 import { VsimgError } from '../errors.ts';
+import { controlDirectory } from './control-directory.ts';
 import type { Io } from './io.ts';
 
 /** Variables that a command looks at. */
@@ -18,7 +19,7 @@ export async function forward(imagePath: string, argv: readonly string[], io: Io
   );
   const { columns, stdoutIsTerminal, stderrIsTerminal } = io;
   const request = { argv, directory: resolve('.'), env, columns, stdoutIsTerminal, stderrIsTerminal };
-  const answer = await callControl(imagePath, request, async ({ kind, bytes }) => {
+  const answer = await callControl(controlDirectory(io), imagePath, request, async ({ kind, bytes }) => {
     const stream = kind === 'stdout' ? io.stdout : io.stderr;
     if (!stream.write(bytes)) await new Promise((done) => stream.once('drain', done));
   });

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { CommandContext } from '../cli/context.ts';
+import { controlDirectory } from '../cli/control-directory.ts';
 import { isSameFile } from '../cli/target.ts';
 import { hasControl } from '../control/caller.ts';
 import { VsimgError } from '../errors.ts';
@@ -70,7 +71,8 @@ export async function withImage<T>(
   const isWriter = mode === 'write' || mode === 'repair';
   const writing = isWriter ? writingOf(context) : { locking: lockingOf(context) };
   // A server has the image for long, and does at once what it is asked for.
-  const waitSeconds = context.waitSeconds > 0 && (await hasControl(path)) ? 0 : context.waitSeconds;
+  const waitSeconds =
+    context.waitSeconds > 0 && (await hasControl(controlDirectory(context.io), path)) ? 0 : context.waitSeconds;
   const options = { mode, waitSeconds, ...writing, ...(caches === undefined ? {} : { caches }) };
   const image = await openImageFile(path, options).catch((error) => {
     throw named(error, path);

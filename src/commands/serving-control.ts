@@ -5,6 +5,7 @@ import type { Invocation } from '../cli/invocation.ts';
 import type { Io } from '../cli/io.ts';
 import { ControlListener } from '../control/listener.ts';
 import type { ControlReply, ControlRequest } from '../control/message.ts';
+import type { ControlDirectory } from '../control/place.ts';
 import { VsimgError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import type { ImageExports } from '../nbd/image-exports.ts';
@@ -20,11 +21,15 @@ export interface ServedImage extends Pick<CommandContext, 'runCommandLine'> {
   readonly image: Image;
   readonly exports: ImageExports;
   readonly sync: SharedContext['sync'];
+  /** Where others look for the one who has it. */
+  readonly directory: ControlDirectory;
 }
 
 /** Lets other processes of this user change an image that is served: their commands are carried out here. */
 export function listenForCommands(served: ServedImage): Promise<ControlListener> {
-  return ControlListener.open(served.image.path, (request, reply) => carryOut(served, request, reply));
+  return ControlListener.open(served.directory, served.image.path, (request, reply) =>
+    carryOut(served, request, reply),
+  );
 }
 
 async function carryOut(

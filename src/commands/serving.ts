@@ -1,4 +1,5 @@
 import type { CommandContext } from '../cli/context.ts';
+import { controlDirectory } from '../cli/control-directory.ts';
 import { stampSeconds } from '../cli/time.ts';
 import type { ControlListener } from '../control/listener.ts';
 import { VsimgError } from '../errors.ts';
@@ -78,7 +79,12 @@ async function controlFor(
 ): Promise<ControlListener | undefined> {
   const { sync } = writingOf(context);
   try {
-    return await listenForCommands({ ...served, sync, runCommandLine: context.runCommandLine });
+    return await listenForCommands({
+      ...served,
+      sync,
+      directory: controlDirectory(context.io),
+      runCommandLine: context.runCommandLine,
+    });
   } catch (error) {
     if (!(error instanceof VsimgError)) throw error;
     await context.output.message(`commands of other processes can not reach this server: ${error.message}`);

@@ -1,8 +1,9 @@
 import fs from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { VsimgError } from '../errors.ts';
 import { systemError } from '../storage/system-error.ts';
 import { ControlLines, type ControlReply, type ControlRequest, decodeRequest, encodeReply } from './message.ts';
-import { controlPath, prepareControlDirectory } from './place.ts';
+import { type ControlDirectory, controlPath, prepareControlDirectory } from './place.ts';
 
 /** Carries out one request; resolves to its status. `reply` resolves when the other side took enough of it. */
 export type ControlHandler = (
@@ -25,9 +26,11 @@ export class ControlListener {
   }
 
   /** Errors: 'not-found' for an image that is not there, 'permission', 'io'. */
-  static async open(imagePath: string, handler: ControlHandler): Promise<ControlListener> {
-    prepareControlDirectory();
-    const path = controlPath(imagePath) ?? imagePath;
+  static async open(directory: ControlDirectory, imagePath: string, handler: ControlHandler): Promise<ControlListener> {
+    prepareControlDirectory(directory);
+    const path = controlPath(directory, imagePath);
+    if (path === undefined)
+      throw new VsimgError('not-found', `'${imagePath}' is not there any more`, { path: imagePath });
     // Whoever has the writer's lock is the only one who may listen here.
     fs.rmSync(path, { force: true });
     const listener = new ControlListener(path, handler);

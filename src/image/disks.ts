@@ -2,6 +2,7 @@ import { VsimgError } from '../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../format/version-record.ts';
 import { ExtentMap } from '../map/extent-map.ts';
 import { openScratchFile } from '../storage/scratch-file.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { ByteRange } from '../storage/transfer.ts';
 import type { CommitOptions } from './api.ts';
 import { commitBeside } from './beside.ts';
@@ -37,11 +38,6 @@ export class Disks {
     this.#looks = looks;
     this.#change = change;
     this.#publish = publish;
-  }
-
-  /** To be called before others are asked for where another process may have made versions meanwhile. */
-  renew(): void {
-    this.#looks.renew();
   }
 
   /** A version, which never changes. Errors: 'not-found', 'usage' for an ambiguous prefix. */
@@ -90,7 +86,13 @@ export class Disks {
     const base = this.version(rev);
     const number = this.#looks.look(() => resolve(this.#looks.container, rev));
     const { blockBytes, storage } = this.#looks.container;
-    const file = openScratchFile(storage.name);
+    let file: Storage;
+    try {
+      file = openScratchFile(storage.name);
+    } catch (error) {
+      void base.close();
+      throw error;
+    }
     const disk = new ScratchDisk(base.disk, blockBytes, file);
     return {
       disk,

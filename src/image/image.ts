@@ -109,6 +109,11 @@ export class Image {
     }
   }
 
+  /** For who looks again and again: from now on all calls tell of the newest state. */
+  refresh(): void {
+    this.looks.refresh();
+  }
+
   get path(): string {
     return this.container.storage.name;
   }

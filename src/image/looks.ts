@@ -50,15 +50,15 @@ export class Looks {
     this.#container = container;
   }
 
+  /** From now on the newest state is looked at, unless one is held; where nobody else can change it nothing happens. */
+  refresh(): void {
+    if (this.#source === undefined || this.#isPinned || this.#holds > 0 || !this.#container.isStale()) return;
+    this.#container = this.#source.open();
+  }
+
   /** True if what is read may be given up any moment. */
   get isBrief(): boolean {
     return this.#source !== undefined;
-  }
-
-  /** From now on the newest state that there is, unless one is held. */
-  renew(): void {
-    if (this.#source === undefined || this.#isLooking || this.#isPinned || this.#holds > 0) return;
-    if (this.#container.isStale()) this.#container = this.#source.open();
   }
 
   /** Everything that `action`, and looks within it, read is of one state. It may be called several times. */

@@ -62,8 +62,12 @@ export class ScratchDisk implements Disk, DiskWriting {
     checkRange(guestOffset, end, this.sizeBytes);
     if (bytes.length === 0) return;
     this.#fillEdges({ start: guestOffset, end });
-    this.#file.write(bytes, guestOffset);
-    this.#add({ start: guestOffset, end });
+    try {
+      this.#file.write(bytes, guestOffset);
+    } finally {
+      // A part of it may be there after an error too, in blocks that are not as the version has them any more.
+      this.#add({ start: guestOffset, end });
+    }
   }
 
   async zero(guestOffset: number, lengthBytes: number): Promise<void> {

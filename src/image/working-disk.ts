@@ -23,11 +23,11 @@ export class WorkingDisk implements Disk, DiskWriting {
   #draining: DirtyBlocks | undefined;
   #spare: DirtyBlocks | undefined;
   #drain: Promise<void> | undefined;
+  /** What `zero` is about to do: whoever completes a block in memory must not bring back what was there. */
+  readonly #zeroing = new Set<ByteRange>();
   /** Flushes that began before this one ends are part of the next one. */
   #flushing: Promise<void> | undefined;
   #nextFlush: Promise<void> | undefined;
-  /** About to be zeros: a block that is put together meanwhile must not bring back what was there. */
-  readonly #zeroing = new Set<ByteRange>();
   /** Why nothing reaches the container any more; what is in memory stays readable. */
   #failure: unknown;
 

@@ -1,15 +1,17 @@
 import type { Duplex } from 'node:stream';
+import { VsimgError } from '../errors.ts';
 import type { Exports, Opened } from './exports.ts';
 import { Input } from './input.ts';
 import { type Agreement, type Encryption, Negotiation } from './negotiation.ts';
 import { encodeGreeting } from './option.ts';
+import type { Encrypt } from './tls.ts';
 import { Transmission, type Wire } from './transmission.ts';
 
 export interface ConnectionOptions {
   readonly exports: Exports;
   readonly encryption: Encryption;
   /** Required where encryption is not 'none'. */
-  readonly encrypt?: (socket: Duplex) => Duplex;
+  readonly encrypt?: Encrypt;
   readonly blockBytes: number;
   /** Until requests begin. */
   readonly handshakeMs: number;
@@ -77,7 +79,7 @@ export class Connection implements Wire {
           if (step.kind === 'serve') return step.agreement;
           if (step.kind === 'close') return undefined;
           if (step.kind === 'send') await this.send(step.bytes);
-          else if (encrypt !== undefined) this.#encrypt(encrypt);
+          else if (encrypt !== undefined) await this.#encrypt(encrypt);
         }
       } while (await this.more());
       return undefined;
@@ -86,12 +88,15 @@ export class Connection implements Wire {
     }
   }
 
-  #encrypt(encrypt: (socket: Duplex) => Duplex): void {
+  async #encrypt(encrypt: Encrypt): Promise<void> {
     this.#flush();
     const plain = this.#socket;
     plain.removeAllListeners('data');
     plain.removeAllListeners('end');
-    this.#socket = encrypt(plain);
+    // It could be somebody else's, who has put it in front of what the client says.
+    if (this.input.lengthBytes > 0)
+      throw new VsimgError('refused', 'a client sent bytes in the clear where TLS begins');
+    this.#socket = await encrypt(plain);
     this.#listen(this.#socket);
   }
 

@@ -49,6 +49,8 @@ export class ImageExports implements Exports {
   readonly #blockBytes: number;
   /** One client writes at a time; the others may look. */
   #hasWriter = false;
+  /** While what the last writer wrote is made lasting, after which another one may come. */
+  #leaving: Promise<void> | undefined;
 
   constructor(options: ImageExportsOptions) {
     this.#options = options;
@@ -66,7 +68,7 @@ export class ImageExports implements Exports {
 
   *list(): Generator<{ readonly name: string; readonly description: string }> {
     const { image, only } = this.#options;
-    image.disks.renew();
+    image.refresh();
     if (only !== undefined) {
       for (const name of only) yield { name, description: this.find(name)?.description ?? 'not there any more' };
       return;
@@ -84,7 +86,7 @@ export class ImageExports implements Exports {
   find(name: string): Export | undefined {
     const { image, only } = this.#options;
     if (only !== undefined && !only.has(name)) return undefined;
-    image.disks.renew();
+    image.refresh();
     if (name === '') return this.#working();
     const isRef = image.refs(name).some((ref) => ref.name === name);
     const rev = !isRef && name.endsWith(SCRATCH_SUFFIX) ? name.slice(0, -SCRATCH_SUFFIX.length) : undefined;
@@ -97,7 +99,7 @@ export class ImageExports implements Exports {
   #working(): Export {
     const { image, access, openPinned } = this.#options;
     const sizeBytes = image.sizeOf(null);
-    const isWritable = access === 'write' && !this.#hasWriter;
+    const isWritable = access === 'write' && (!this.#hasWriter || this.#leaving !== undefined);
     const flags = isWritable ? WRITE_FLAGS : READ_FLAGS | readOnly;
     const open = async (): Promise<Opened> => {
       if (access === 'read') {
@@ -105,10 +107,18 @@ export class ImageExports implements Exports {
         return { disk: pinned.disks.state(), flags, close: async () => pinned.close() };
       }
       const disk = image.disks.working();
+      await this.#leaving;
       // Somebody else may have come first since it was looked for.
       const release = isWritable ? this.takeWriter() : undefined;
       if (release === undefined) return { disk, flags: READ_FLAGS | readOnly, close: async () => {} };
-      const close = (): Promise<void> => disk.flush().finally(release);
+      const close = async (): Promise<void> => {
+        const flushed = disk.flush().finally(() => {
+          this.#leaving = undefined;
+          release();
+        });
+        this.#leaving = flushed.catch(() => undefined);
+        await flushed;
+      };
       return { disk, flags, close };
     };
     return this.#export({ name: '', description: 'the working state', sizeBytes, flags, open });

@@ -1,3 +1,6 @@
+/** Shorter pieces are put together: each has a cost of its own, and a client may send single bytes. */
+const SMALL_BYTES = 4096;
+
 /** Bytes that came from a client and are not used yet, in the pieces they came in. */
 export class Input {
   readonly #pieces: Buffer[] = [];
@@ -9,8 +12,11 @@ export class Input {
 
   push(piece: Buffer): void {
     if (piece.length === 0) return;
-    this.#pieces.push(piece);
     this.#lengthBytes += piece.length;
+    const last = this.#pieces.at(-1);
+    if (last !== undefined && last.length + piece.length <= SMALL_BYTES)
+      this.#pieces[this.#pieces.length - 1] = Buffer.concat([last, piece]);
+    else this.#pieces.push(piece);
   }
 
   /** The next bytes, without a copy if they came in one piece; undefined until there are so many. */

@@ -2,8 +2,8 @@ import { VsimgError } from '../errors.ts';
 import type { Export, Exports, Opened } from './exports.ts';
 import type { Input } from './input.ts';
 import {
-  type ClientFlags,
   CLIENT_FLAGS_BYTES,
+  type ClientFlags,
   decodeClientFlags,
   decodeContextQuery,
   decodeInfoQuery,
@@ -26,6 +26,7 @@ import {
   OPTION,
   OPTION_REPLY,
   type OptionReplyType,
+  TRANSMISSION_FLAG,
 } from './protocol.ts';
 
 /** One context that the client will ask block status of. */
@@ -54,6 +55,8 @@ export type Encryption = 'none' | 'offered' | 'required' | 'done';
 
 /** More than any client needs; each costs a pass through the map. */
 const MAX_CONTEXTS = 16;
+/** Each is looked for among all contexts that there are. */
+const MAX_QUERIES = 256;
 /** Options that one client may give: a hostile one must not keep a connection busy forever. */
 const MAX_OPTIONS = 1024;
 
@@ -95,6 +98,8 @@ export class Negotiation {
         if (this.#head === undefined || ++this.#optionCount > MAX_OPTIONS) return yield { kind: 'close' };
       }
       const { number, dataBytes } = this.#head;
+      // No reply to it would be understood.
+      if (!this.#flags.fixedNewstyle && number !== OPTION.exportName) return yield { kind: 'close' };
       if (dataBytes > MAX_OPTION_BYTES) {
         this.#head = undefined;
         this.#unread = dataBytes;
@@ -151,7 +156,7 @@ export class Negotiation {
     if (found === undefined || found instanceof VsimgError || opened === undefined || opened instanceof VsimgError)
       return yield { kind: 'close' };
     const noZeroes = this.#flags?.noZeroes === true;
-    yield { kind: 'send', bytes: encodeExport({ ...factsOf(found), flags: opened.flags }, { noZeroes }) };
+    yield { kind: 'send', bytes: encodeExport({ ...factsOf(found), flags: this.#flagsOf(opened) }, { noZeroes }) };
     yield this.#serve(found, opened);
   }
 
@@ -183,7 +188,7 @@ export class Negotiation {
     if (found instanceof VsimgError) return yield reply(option, OPTION_REPLY.policy, found.message);
     const opened = option === OPTION.go ? await openedOf(found) : undefined;
     if (opened instanceof VsimgError) return yield reply(option, OPTION_REPLY.policy, opened.message);
-    const facts = short({ ...factsOf(found), flags: opened?.flags ?? found.flags });
+    const facts = short({ ...factsOf(found), flags: this.#flagsOf(opened ?? found) });
     for (const item of [
       INFO.export,
       ...[INFO.name, INFO.description].filter((each) => query.items.includes(each)),
@@ -201,6 +206,8 @@ export class Negotiation {
       this.#chosen = undefined;
       if (!this.#structured) return yield reply(option, OPTION_REPLY.invalid, 'it needs structured replies');
     }
+    if (query.queries.length > MAX_QUERIES)
+      return yield reply(option, OPTION_REPLY.tooBig, 'there are too many queries');
     const found = this.#find(query.exportName);
     if (found === undefined) return yield reply(option, OPTION_REPLY.unknown, unknown(query.exportName));
     if (found instanceof VsimgError) return yield reply(option, OPTION_REPLY.policy, found.message);
@@ -222,6 +229,11 @@ export class Negotiation {
       if (error instanceof VsimgError) return error;
       throw error;
     }
+  }
+
+  /** Of TRANSMISSION_FLAG. Only chunks can come in parts. */
+  #flagsOf({ flags }: Pick<Opened, 'flags'>): number {
+    return this.#structured ? flags : flags & ~TRANSMISSION_FLAG.sendDf;
   }
 
   #serve(found: Export, opened: Opened): Step {

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import type { Duplex } from 'node:stream';
 import { VsimgError } from '../errors.ts';
 import { systemError } from '../storage/system-error.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
@@ -12,8 +11,7 @@ export type Address =
   /** Port 0 stands for any that is free. */
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
-export interface ServerOptions extends Omit<ConnectionOptions, 'encrypt'> {
-  readonly encrypt?: (socket: Duplex) => Duplex;
+export interface ServerOptions extends ConnectionOptions {
   /** Clients at a time; more are turned away. */
   readonly maxConnections: number;
   /** Called when a client came or went. */

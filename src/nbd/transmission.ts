@@ -64,6 +64,10 @@ export class Transmission {
   /** Of whole blocks; what is written in parts is cut there. */
   readonly #blockBytes: number;
   readonly #waiting = new Set<Promise<void>>();
+  /** Until an answer that may not be interrupted has gone out. */
+  #onePiece: Promise<void> | undefined;
+  /** The client expects data that can not be had: whatever is sent now it would take for that. */
+  #isBroken = false;
   readonly #onError: (error: unknown) => void;
 
   constructor(
@@ -152,7 +156,7 @@ export class Transmission {
 
   #read(request: Request): Going {
     const { offset, lengthBytes } = request;
-    if (lengthBytes > PIECE_BYTES && (request.flags & COMMAND_FLAG.dontFragment) === 0) return this.#readLong(request);
+    if (lengthBytes > PIECE_BYTES) return this.#readLong(request);
     try {
       if (!this.#agreement.structured) {
         const { bytes, data } = simpleReply(request.cookie, 0, lengthBytes);
@@ -168,31 +172,54 @@ export class Transmission {
 
   /** With pauses, in which others are served too. */
   async #readLong(request: Request): Promise<'over' | undefined> {
-    const { offset, lengthBytes, cookie } = request;
-    const { structured } = this.#agreement;
-    const end = offset + lengthBytes;
-    for (let start = offset; start < end; start += PIECE_BYTES) {
-      const piece = { start, end: Math.min(end, start + PIECE_BYTES) };
+    const { offset, lengthBytes, flags } = request;
+    if (!this.#agreement.structured || (flags & COMMAND_FLAG.dontFragment) !== 0) return this.#readInOnePiece(request);
+    for (const piece of piecesOf(offset, lengthBytes)) {
       try {
-        if (structured) {
-          await this.#sendAll(this.#readPiece(request, piece, piece.end === end ? 'last' : 'more'));
-        } else {
-          const data = new Uint8Array(piece.end - piece.start);
-          this.#disk.read(start, data);
-          if (start === offset) await this.#send(simpleReply(cookie, 0).bytes);
-          await this.#send(data);
-        }
+        const position = piece.end === offset + lengthBytes ? 'last' : 'more';
+        await this.#sendAll(this.#readPiece(request, piece, position));
       } catch (error) {
-        // Without chunks there is no way to say that the rest is not data.
-        if (!structured && start > offset) {
-          this.#onError(error);
-          return 'over';
-        }
         await this.#failed(request, error);
         return undefined;
       }
       await new Promise((resolve) => setImmediate(resolve));
     }
+    return undefined;
+  }
+
+  /** Nothing else may come between the head of such an answer and the end of its data, nor an error. */
+  async #readInOnePiece(request: Request): Promise<'over' | undefined> {
+    const { offset, lengthBytes, cookie } = request;
+    let done: () => void = () => {};
+    for (const { start, end } of piecesOf(offset, lengthBytes)) {
+      const data = new Uint8Array(end - start);
+      try {
+        this.#disk.read(start, data);
+      } catch (error) {
+        if (start === offset) {
+          await this.#failed(request, error);
+          return undefined;
+        }
+        this.#onError(error);
+        this.#isBroken = true;
+        this.#onePiece = undefined;
+        done();
+        return 'over';
+      }
+      if (start === offset) {
+        this.#onePiece = new Promise((resolve) => {
+          done = resolve;
+        });
+        const head = this.#agreement.structured
+          ? dataChunkHead(cookie, { offset, dataBytes: lengthBytes, position: 'last' })
+          : simpleReply(cookie, 0).bytes;
+        await this.#wire.send(head);
+      }
+      await this.#wire.send(data);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.#onePiece = undefined;
+    done();
     return undefined;
   }
 
@@ -322,8 +349,15 @@ export class Transmission {
   }
 
   #send(bytes: Uint8Array): Promise<undefined> | undefined {
+    if (this.#isBroken) return undefined;
+    if (this.#onePiece !== undefined) return this.#onePiece.then(() => this.#send(bytes));
     return this.#wire.send(bytes)?.then(() => undefined);
   }
+}
+
+function* piecesOf(offset: number, lengthBytes: number): Generator<ByteRange> {
+  const end = offset + lengthBytes;
+  for (let start = offset; start < end; start += PIECE_BYTES) yield { start, end: Math.min(end, start + PIECE_BYTES) };
 }
 
 /** Zeros are looked for in units of this: fewer are not worth a chunk of their own. */

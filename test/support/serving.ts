@@ -26,6 +26,7 @@ export interface ServingEnd {
 
 export interface ServingOptions {
   readonly image?: string;
+  readonly env?: Readonly<Record<string, string>>;
   /** What the server may say until its end; by default nothing. */
   readonly stderr?: RegExp;
   /** The test ends it with SIGKILL. */
@@ -41,14 +42,14 @@ let socketCount = 0;
 export async function startServing(
   { directory, ok }: Workspace,
   argv: readonly string[] = [],
-  { image = 'a.vsi', stderr: allowed = /^$/, mayBeKilled }: ServingOptions = {},
+  { image = 'a.vsi', env: more, stderr: allowed = /^$/, mayBeKilled }: ServingOptions = {},
 ): Promise<Serving> {
   const where = argv.some((word) => ['--socket', '--port', '--bind'].includes(word))
     ? []
     : ['--socket', `${++socketCount}.sock`];
   const child = spawn(process.execPath, [BINARY, 'serve', image, ...where, ...argv], {
     cwd: directory,
-    env: { ...env, SOURCE_DATE_EPOCH: String(EPOCH) },
+    env: { ...env, SOURCE_DATE_EPOCH: String(EPOCH), ...more },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stderr = '';
