@@ -85,6 +85,26 @@ describe('nbdinfo', () => {
   });
 });
 
+describe('an image of very many versions', () => {
+  const COUNT = 1100;
+
+  it('is listed whole by nbdinfo as far as lists of exports go, and all of it can be asked for', async () => {
+    await ok(['create', 'many.vsi', '8M', '-q']);
+    const script = Array.from({ length: COUNT }, (_, index) => [
+      `write --pattern ${(index % 250) + 1} --offset ${index * 4096} --length 4096 -q`,
+      `commit -m 'state ${index + 1}' -q`,
+    ]);
+    await ok(['batch', 'many.vsi', '-q'], { stdin: `${script.flat().join('\n')}\n` });
+    const server = await startServing(place, [], { image: 'many.vsi' });
+    const { exports } = JSON.parse(await client('nbdinfo', ['--list', '--json', server.uri()]));
+    const names = exports.map((each: Record<string, unknown>) => each['export-name']);
+    expect(names.slice(0, 3)).toEqual(['', 'main', String(COUNT)]);
+    expect(names).toHaveLength(2 + 1000);
+    const changed = JSON.parse(await client('nbdinfo', ['--map=qemu:dirty-bitmap:7', '--json', server.uri('9')]));
+    expect(changed).toMatchObject([{ type: 0, length: 7 * 4096 }, { type: 1, length: 2 * 4096 }, { type: 0 }]);
+  });
+});
+
 describe('nbdcopy', () => {
   it('copies a version into a file, over several connections', async () => {
     const server = await startServing(place);
