@@ -13,7 +13,7 @@ export interface ConnectionOptions {
   /** Required where encryption is not 'none'. */
   readonly encrypt?: Encrypt;
   readonly blockBytes: number;
-  /** Until requests begin. */
+  /** For each option until requests begin. */
   readonly handshakeMs: number;
   /** For what goes wrong with a request, or with the client. */
   readonly onError: (error: unknown) => void;
@@ -78,6 +78,7 @@ export class Connection implements Wire {
         for await (const step of negotiation.steps(this.input)) {
           if (step.kind === 'serve') return step.agreement;
           if (step.kind === 'close') return undefined;
+          timer.refresh();
           if (step.kind === 'send') await this.send(step.bytes);
           else if (encrypt !== undefined) await this.#encrypt(encrypt);
         }

@@ -27,6 +27,8 @@ export interface ScratchEnd {
 
 /** Versions in a list of exports, newest first: each of them can be asked for all the same. */
 const LISTED_VERSIONS = 1000;
+/** Names in the list of contexts, which clients ask for with each export of a list: branches and tags, then the newest versions. */
+const LISTED_CONTEXTS = 32;
 
 const {
   hasFlags,
@@ -169,12 +171,12 @@ class ImageContexts implements Contexts {
 
   *list(): Generator<string> {
     const names = this.#image.refs().map(({ name }) => name);
-    let count = 0;
     for (const { number } of this.#image.versions()) {
-      if (++count > LISTED_VERSIONS) break;
+      if (names.length >= LISTED_CONTEXTS) break;
       names.push(String(number));
     }
-    for (const prefix of [CHANGED_SINCE, DIRTY_BITMAP]) for (const name of names) yield `${prefix}${name}`;
+    for (const prefix of [CHANGED_SINCE, DIRTY_BITMAP])
+      for (const name of names.slice(0, LISTED_CONTEXTS)) yield `${prefix}${name}`;
   }
 
   has(name: string): boolean {

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { VsimgError } from '../errors.ts';
 import { systemError } from '../storage/system-error.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
@@ -73,6 +75,13 @@ function listenError(address: Address, cause: unknown): VsimgError {
       ...path,
       hint:
         address.kind === 'unix' ? 'remove the file if no server uses it, or name another one' : 'give another --port',
+      cause,
+    });
+  // The system says of a directory that is not there that it is forbidden.
+  if (address.kind === 'unix' && !existsSync(dirname(address.path)))
+    return new VsimgError('not-found', `cannot listen at ${where}: there is no such directory`, {
+      ...path,
+      hint: 'make it, or name another one',
       cause,
     });
   const error = systemError(`cannot listen at ${where}`, cause, path);

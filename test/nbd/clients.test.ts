@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { client, refusedClient, startServing } from '../support/serving.ts';
+import { client, nbdShell, refusedClient, startServing } from '../support/serving.ts';
 import { noise, workspace } from '../support/workspace.ts';
 
 const MIB = 1024 * 1024;
@@ -85,6 +85,26 @@ describe('nbdinfo', () => {
   });
 });
 
+describe('an image of very many versions', () => {
+  const COUNT = 1100;
+
+  it('is listed whole by nbdinfo as far as lists of exports go, and all of it can be asked for', async () => {
+    await ok(['create', 'many.vsi', '8M', '-q']);
+    const script = Array.from({ length: COUNT }, (_, index) => [
+      `write --pattern ${(index % 250) + 1} --offset ${index * 4096} --length 4096 -q`,
+      `commit -m 'state ${index + 1}' -q`,
+    ]);
+    await ok(['batch', 'many.vsi', '-q'], { stdin: `${script.flat().join('\n')}\n` });
+    const server = await startServing(place, [], { image: 'many.vsi' });
+    const { exports } = JSON.parse(await client('nbdinfo', ['--list', '--json', server.uri()]));
+    const names = exports.map((each: Record<string, unknown>) => each['export-name']);
+    expect(names.slice(0, 3)).toEqual(['', 'main', String(COUNT)]);
+    expect(names).toHaveLength(2 + 1000);
+    const changed = JSON.parse(await client('nbdinfo', ['--map=qemu:dirty-bitmap:7', '--json', server.uri('9')]));
+    expect(changed).toMatchObject([{ type: 0, length: 7 * 4096 }, { type: 1, length: 2 * 4096 }, { type: 0 }]);
+  });
+});
+
 describe('nbdcopy', () => {
   it('copies a version into a file, over several connections', async () => {
     const server = await startServing(place);
@@ -141,5 +161,41 @@ describe('qemu-img', () => {
       { start: 0, end: CHANGED.start },
       { start: CHANGED.end, end: SIZE_BYTES },
     ]);
+  });
+
+  it('puts a qcow2 on top of a version', async () => {
+    const server = await startServing(place);
+    await client('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', server.uri('1'), 'top.qcow2'], inPlace);
+    await client('qemu-io', ['-c', `write -q -P 9 ${MIB} 64k`, 'top.qcow2'], inPlace);
+    await client('qemu-img', ['convert', '-O', 'raw', 'top.qcow2', 'flat.raw'], inPlace);
+    expect(readFileSync(path('flat.raw')).equals(Buffer.from(first).fill(9, MIB, MIB + 65_536))).toBe(true);
+  });
+});
+
+describe('a backup client', () => {
+  it('copies what changed since the version that it has, and nothing else', async () => {
+    const server = await startServing(place);
+    writeFileSync(path('backup.raw'), first);
+    const printed = await nbdShell(
+      server.uri('2'),
+      `
+h.add_meta_context('qemu:dirty-bitmap:1')
+h.connect_uri(uri)
+changed = []
+def extents(name, offset, entries, error):
+    for length, dirty in zip(entries[0::2], entries[1::2]):
+        if dirty:
+            changed.append((offset, length))
+        offset += length
+h.block_status(h.get_size(), 0, extents)
+with open('${path('backup.raw')}', 'r+b') as backup:
+    for offset, length in changed:
+        backup.seek(offset)
+        backup.write(h.pread(length, offset))
+print(sum(length for _, length in changed))
+`,
+    );
+    expect(printed).toBe(`${CHANGED.end - CHANGED.start}\n`);
+    expect(readFileSync(path('backup.raw')).equals(second)).toBe(true);
   });
 });

@@ -96,6 +96,12 @@ print(refused(lambda: h.trim(2, size - 1)))
 print(refused(lambda: h.pread(1, 1 << 62)))
 print(refused(lambda: h.trim(1, 0, 1 << 9)))
 print(h.pread(1000, size - 1000) == bytes(1000))
+print(refused(lambda: h.pread(most + 1, 0)), len(h.pread(most, 0)))
+# Nobody listens to the end of that.
+print(refused(lambda: h.pwrite(bytes(most + 1), 0)) != 'no error')
+again = nbd.NBD()
+again.connect_uri(uri)
+print(len(again.pread(most, 0)))
 `,
     );
     expect(printed.trim().split('\n')).toEqual([
@@ -108,6 +114,9 @@ print(h.pread(1000, size - 1000) == bytes(1000))
       'EINVAL',
       'EINVAL',
       'True',
+      `EOVERFLOW ${32 * MIB}`,
+      'True',
+      String(32 * MIB),
     ]);
   });
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { kill } from 'node:process';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { runProgram } from '../support/cli.ts';
-import { client, startServing } from '../support/serving.ts';
+import { client, nbdShell, startServing } from '../support/serving.ts';
 import { workspace } from '../support/workspace.ts';
 
 const MIB = 1024 * 1024;
@@ -112,5 +112,43 @@ describe('fio', () => {
     // It reads back as much as it wrote.
     expect(jobs[0].write.io_bytes).toBeGreaterThan(0);
     expect(jobs[0].read.io_bytes).toBe(jobs[0].write.io_bytes);
+  });
+});
+
+describe('a server that is killed in the middle of writes', () => {
+  it('has all that was flushed, and of every later write the old or the new', async () => {
+    const server = await startServing(place, [], { image, mayBeKilled: true });
+    const blockCount = 512;
+    const printed = await nbdShell(
+      server.uri(),
+      `
+import os, random, signal
+h.connect_uri(uri)
+chance = random.Random(1)
+def write(block, value):
+    return h.aio_pwrite(nbd.Buffer.from_bytearray(bytearray([value] * 4096)), block * 4096)
+for value in (1, 2):
+    for cookie in [write(block, value) for block in range(${blockCount})]:
+        while not h.aio_command_completed(cookie):
+            h.poll(-1)
+    h.flush()
+print('flushed', flush=True)
+waiting = [write(chance.randrange(${blockCount}), 3) for _ in range(3000)]
+h.aio_flush()
+while not h.aio_command_completed(waiting[1500]):
+    h.poll(-1)
+os.kill(${server.pid}, signal.SIGKILL)
+`,
+    );
+    expect(printed).toBe('flushed\n');
+    await server.ended;
+    const content = await contentOf(image);
+    for (let block = 0; block < blockCount; block++) {
+      const bytes = content.subarray(block * 4096, (block + 1) * 4096);
+      expect([2, 3]).toContain(bytes[0]);
+      expect(bytes.every((byte) => byte === bytes[0])).toBe(true);
+    }
+    const again = await startServing(place, [], { image });
+    await qemuIo(again.uri(), ['write -q -P 4 0 1M', 'flush', 'read -q -P 4 0 1M']);
   });
 });

@@ -9,6 +9,8 @@ import { EPOCH, type Workspace } from './workspace.ts';
 /** `vsimg serve` in a process of its own. */
 export interface Serving {
   readonly pid: number;
+  /** What it said of itself, a URI unless it was told otherwise. */
+  readonly firstLine: string;
   /** Of an export; of the working state without a name. */
   readonly uri: (name?: string) => string;
   /** Resolves when the server has ended by itself. */
@@ -66,12 +68,13 @@ export async function startServing(
   });
   const lines = createInterface(child.stdout);
   const [first] = await Promise.race([once(lines, 'line'), ended.then((end) => Promise.reject(new Error(end.stderr)))]);
-  const address = new URL(String(first));
+  const firstLine = String(first);
   const uri = (name = ''): string => {
+    const address = new URL(firstLine);
     address.pathname = `/${name}`;
     return address.href;
   };
-  return { pid: child.pid ?? 0, uri, ended, stop };
+  return { pid: child.pid ?? 0, firstLine, uri, ended, stop };
 }
 
 /** Runs a program that must succeed; gives back what it printed. */
