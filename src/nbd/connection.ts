@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { VsimgError } from '../errors.ts';
+import { turnGiver } from '../storage/turns.ts';
 import type { Exports, Opened } from './exports.ts';
 import { Input } from './input.ts';
 import { type Agreement, type Encryption, Negotiation } from './negotiation.ts';
@@ -45,6 +46,10 @@ export class Connection implements Wire {
     this.#listen(socket);
   }
 
+  get isOver(): boolean {
+    return this.#isEnded;
+  }
+
   /** Ends when the client is gone and what it opened is closed. Never fails. */
   async run(): Promise<void> {
     let opened: Opened | undefined;
@@ -73,13 +78,16 @@ export class Connection implements Wire {
     const timer = setTimeout(() => this.destroy(), handshakeMs);
     try {
       const negotiation = new Negotiation(exports, encryption);
+      const giveTurn = turnGiver();
       this.send(encodeGreeting());
       do {
         for await (const step of negotiation.steps(this.input)) {
           if (step.kind === 'serve') return step.agreement;
           if (step.kind === 'close') return undefined;
-          if (step.kind === 'send') await this.send(step.bytes);
-          else if (encrypt !== undefined) await this.#encrypt(encrypt);
+          if (step.kind === 'send') {
+            await this.send(step.bytes);
+            await giveTurn();
+          } else if (encrypt !== undefined) await this.#encrypt(encrypt);
         }
       } while (await this.more());
       return undefined;
@@ -143,7 +151,6 @@ export class Connection implements Wire {
     this.#batchBytes += bytes.length;
     if (this.#batchBytes >= BATCH_BYTES) {
       this.#flush();
-      if (this.#socket.writableLength > MAX_OUTPUT_BYTES) return this.#drained();
     } else if (!this.#isFlushPlanned) {
       this.#isFlushPlanned = true;
       setImmediate(() => {
@@ -151,7 +158,8 @@ export class Connection implements Wire {
         this.#flush();
       });
     }
-    return undefined;
+    // Small answers too: a client that takes none of them may go on to ask.
+    return this.#socket.writableLength > MAX_OUTPUT_BYTES ? this.#drained() : undefined;
   }
 
   async #drained(): Promise<void> {
