@@ -1,9 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { VsimgError } from '../errors.ts';
+import { turnGiver } from '../storage/turns.ts';
 import type { Exports, Opened } from './exports.ts';
 import { Input } from './input.ts';
 import { type Agreement, type Encryption, Negotiation } from './negotiation.ts';
 import { encodeGreeting } from './option.ts';
+import { giveBack } from './reply.ts';
 import type { Encrypt } from './tls.ts';
 import { Transmission, type Wire } from './transmission.ts';
 
@@ -25,6 +27,8 @@ const MAX_INPUT_BYTES = 1024 * 1024;
 const MAX_OUTPUT_BYTES = 2 * 1024 * 1024;
 /** For the client to take the last answers. */
 const LAST_WORDS_MS = 5000;
+/** Each part that waits to be sent takes memory of its own, however small it is. */
+const MAX_PARTS = 16;
 /** Answers that are put together for one call of the system. */
 const BATCH_BYTES = 256 * 1024;
 
@@ -43,6 +47,10 @@ export class Connection implements Wire {
     this.#socket = socket;
     this.#options = options;
     this.#listen(socket);
+  }
+
+  get isOver(): boolean {
+    return this.#isEnded;
   }
 
   /** Ends when the client is gone and what it opened is closed. Never fails. */
@@ -73,14 +81,17 @@ export class Connection implements Wire {
     const timer = setTimeout(() => this.destroy(), handshakeMs);
     try {
       const negotiation = new Negotiation(exports, encryption);
+      const giveTurn = turnGiver();
       await this.send(encodeGreeting());
       do {
         for await (const step of negotiation.steps(this.input)) {
           if (step.kind === 'serve') return step.agreement;
           if (step.kind === 'close') return undefined;
           timer.refresh();
-          if (step.kind === 'send') await this.send(step.bytes);
-          else if (encrypt !== undefined) await this.#encrypt(encrypt);
+          if (step.kind === 'send') {
+            await this.send(step.bytes);
+            await giveTurn();
+          } else if (encrypt !== undefined) await this.#encrypt(encrypt);
         }
       } while (await this.more());
       return undefined;
@@ -145,7 +156,6 @@ export class Connection implements Wire {
     this.#batchBytes += bytes.length;
     if (this.#batchBytes >= BATCH_BYTES) {
       this.#flush();
-      if (this.#socket.writableLength > MAX_OUTPUT_BYTES) return this.#drained();
     } else if (!this.#isFlushPlanned) {
       this.#isFlushPlanned = true;
       setImmediate(() => {
@@ -153,7 +163,8 @@ export class Connection implements Wire {
         this.#flush();
       });
     }
-    return undefined;
+    // Small answers too: a client that takes none of them may go on to ask.
+    return this.#socket.writableLength > MAX_OUTPUT_BYTES ? this.#drained() : undefined;
   }
 
   async #drained(): Promise<void> {
@@ -165,9 +176,10 @@ export class Connection implements Wire {
     if (batch.length === 0 || this.#socket.destroyed) return;
     this.#batch = [];
     this.#batchBytes = 0;
-    if (batch.length > 1) this.#socket.cork();
-    for (const bytes of batch) this.#socket.write(bytes);
-    if (batch.length > 1) this.#socket.uncork();
+    const parts = inFewParts(batch);
+    if (parts.length > 1) this.#socket.cork();
+    for (const bytes of parts) this.#socket.write(bytes, () => giveBack(bytes));
+    if (parts.length > 1) this.#socket.uncork();
   }
 
   /** What was answered still goes out; a client that does not take it is not waited for. */
@@ -179,4 +191,16 @@ export class Connection implements Wire {
     socket.on('close', () => clearTimeout(timer));
     socket.end(() => socket.destroy());
   }
+}
+
+/** The same bytes: what lies one behind the other in memory is one part, and very many small ones are copied into one. */
+function inFewParts(messages: readonly Uint8Array[]): readonly Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  for (const bytes of messages) {
+    const last = parts[parts.length - 1];
+    if (last !== undefined && last.buffer === bytes.buffer && last.byteOffset + last.length === bytes.byteOffset)
+      parts[parts.length - 1] = new Uint8Array(last.buffer, last.byteOffset, last.length + bytes.length);
+    else parts.push(bytes);
+  }
+  return parts.length > MAX_PARTS ? [Buffer.concat(parts)] : parts;
 }

@@ -58,7 +58,7 @@ const MAX_CONTEXTS = 16;
 /** Each is looked for among all contexts that there are. */
 const MAX_QUERIES = 256;
 /** Options that one client may give, some for each export of a list: a hostile one must not be busy with them forever. */
-const MAX_OPTIONS = 10_000;
+const MAX_OPTIONS = 5000;
 
 /**
  * The part of a connection in which client and server agree on what is served and how: bytes in, steps out, no socket. It

@@ -124,12 +124,26 @@ function chunk(cookie: Cookie, { type, position, payloadBytes, roomBytes = paylo
 const SLAB_BYTES = 512 * 1024;
 let slab = Buffer.allocUnsafeSlow(0);
 
+/** Long messages, of up to this size, get memory that is used again. */
+const LONG_BYTES = 1024 * 1024 + 64;
+const MAX_SPARES = 8;
+const spares: Buffer[] = [];
+
 function room(lengthBytes: number): Buffer {
-  if (lengthBytes > SLAB_BYTES / 8) return Buffer.allocUnsafeSlow(lengthBytes);
+  if (lengthBytes > SLAB_BYTES / 8) {
+    if (lengthBytes > LONG_BYTES) return Buffer.allocUnsafeSlow(lengthBytes);
+    return (spares.pop() ?? Buffer.allocUnsafeSlow(LONG_BYTES)).subarray(0, lengthBytes);
+  }
   if (slab.length < lengthBytes) slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   const bytes = slab.subarray(0, lengthBytes);
   slab = slab.subarray(lengthBytes);
   return bytes;
+}
+
+/** To be called with a whole message when it has been sent, and nobody looks at it any more. */
+export function giveBack(bytes: Uint8Array): void {
+  const isLong = bytes.byteOffset === 0 && bytes.buffer.byteLength === LONG_BYTES;
+  if (isLong && spares.length < MAX_SPARES) spares.push(Buffer.from(bytes.buffer));
 }
 
 function putCookie(bytes: Buffer, at: number, { high, low }: Cookie): void {

@@ -26,7 +26,9 @@ export class NbdServer {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.#server = createServer({ noDelay: true, highWaterMark: 1024 * 1024 }, (socket) => this.#accept(socket));
+    this.#server = createServer({ noDelay: true, keepAlive: true, highWaterMark: 1024 * 1024 }, (socket) =>
+      this.#accept(socket),
+    );
     this.#server.maxConnections = options.maxConnections;
   }
 
@@ -38,6 +40,8 @@ export class NbdServer {
   listen(address: Address): Promise<Address> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (cause) => reject(listenError(address, cause)));
+      // Later errors are of clients that could not be let in, as for want of files; those that are there go on.
+      this.#server.on('error', () => {});
       this.#server.listen(
         address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port },
         () => {

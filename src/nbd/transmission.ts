@@ -1,6 +1,7 @@
 import { type ErrorCode, VsimgError } from '../errors.ts';
 import type { Disk, DiskRun, DiskWriting } from '../image/disk.ts';
 import type { ByteRange } from '../storage/transfer.ts';
+import { turnGiver } from '../storage/turns.ts';
 import { isZeroRange } from '../storage/zero.ts';
 import { statusRuns } from './block-status.ts';
 import type { Input } from './input.ts';
@@ -21,6 +22,8 @@ import { decodeRequest, REQUEST_BYTES, type Request } from './request.ts';
 /** The way to one client. */
 export interface Wire {
   readonly input: Input;
+  /** True when nobody takes answers any more, though there may be requests in `input`. */
+  readonly isOver: boolean;
   /** Resolves when more bytes came; to false at their end. */
   more(): Promise<boolean>;
   /** In the order of the calls; a promise when the client should take some of it first. */
@@ -89,14 +92,20 @@ export class Transmission {
 
   /** Ends when nothing is under way any more. */
   async run(): Promise<void> {
+    const giveTurn = turnGiver();
     try {
       for (;;) {
         const head = this.#wire.input.take(REQUEST_BYTES) ?? (await this.#bytes(REQUEST_BYTES));
         const request = head === undefined ? undefined : decodeRequest(head);
         if (request === undefined || request.command === COMMAND.disconnect) return;
+        // What a client changed and then left is done; what it only asked is not.
+        if (this.#wire.isOver && !CHANGING.has(request.command)) continue;
         const going = this.#handle(request);
         if (going !== undefined && (await going) === 'over') return;
         while (this.#waiting.size >= MAX_WAITING) await Promise.race(this.#waiting);
+        // A client that has sent thousands of requests at once is not alone.
+        const turn = giveTurn();
+        if (turn !== undefined) await turn;
       }
     } finally {
       await Promise.all(this.#waiting);
