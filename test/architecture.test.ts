@@ -27,8 +27,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   log: ['map', 'space', 'format', 'storage'],
   versions: ['map', 'format', 'storage'],
   image: ['versions', 'log', 'space', 'map', 'format', 'storage'],
-  // zero.ts: zeros are not sent. system-error.ts: sockets fail as files do.
-  nbd: ['storage/zero.ts', 'storage/system-error.ts', ...FRONT_END],
+  // turns.ts: no client keeps the others waiting. zero.ts: zeros are not sent. system-error.ts: sockets fail as files do.
+  nbd: ['storage/turns.ts', 'storage/zero.ts', 'storage/system-error.ts', ...FRONT_END],
   // system-error.ts: sockets fail as files do.
   control: ['storage/system-error.ts'],
   interop: FRONT_END,

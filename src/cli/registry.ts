@@ -48,7 +48,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('../commands/squash.ts'),
   },
   { name: 'batch', summary: 'carry out many commands as one change', load: () => import('../commands/batch.ts') },
-  { name: 'serve', summary: 'serve the disk over the network (NBD)', load: () => import('../commands/serve.ts') },
+  { name: 'serve', summary: 'serve the disk over the network by NBD', load: () => import('../commands/serve.ts') },
   { name: 'gc', summary: 'give back space that nothing needs', load: () => import('../commands/gc.ts') },
   { name: 'check', summary: 'verify an image', load: () => import('../commands/check.ts') },
   { name: 'bench', summary: 'measure how fast an image is', load: () => import('../commands/bench.ts') },

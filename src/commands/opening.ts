@@ -1,8 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { CommandContext } from '../cli/context.ts';
-import { controlDirectory } from '../cli/control-directory.ts';
 import { isSameFile } from '../cli/target.ts';
-import { hasControl } from '../control/caller.ts';
 import { VsimgError } from '../errors.ts';
 import { type OpenFileOptions, openImageFile } from '../image/file.ts';
 import type { Image } from '../image/image.ts';
@@ -71,8 +69,7 @@ export async function withImage<T>(
   const isWriter = mode === 'write' || mode === 'repair';
   const writing = isWriter ? writingOf(context) : { locking: lockingOf(context) };
   // A server has the image for long, and does at once what it is asked for.
-  const waitSeconds =
-    context.waitSeconds > 0 && (await hasControl(controlDirectory(context.io), path)) ? 0 : context.waitSeconds;
+  const waitSeconds = context.waitSeconds > 0 && (await isServed(context, path)) ? 0 : context.waitSeconds;
   const options = { mode, waitSeconds, ...writing, ...(caches === undefined ? {} : { caches }) };
   const image = await openImageFile(path, options).catch((error) => {
     throw named(error, path);
@@ -86,6 +83,13 @@ export async function withImage<T>(
     forget();
     image.close();
   }
+}
+
+/** True if another process carries out commands for that image. Few wait, and only they need to know how to ask. */
+async function isServed({ io }: CommandContext, path: string): Promise<boolean> {
+  const { hasControl } = await import('../control/caller.ts');
+  const { controlDirectory } = await import('../cli/control-directory.ts');
+  return hasControl(controlDirectory(io), path);
 }
 
 /** One more look at an image, for long; whoever asks closes it. Errors: as `openImageFile`. */

@@ -51,7 +51,7 @@ async function carryOut(
           hint: 'end the client first, or commit instead',
         });
       // What was answered is part of whatever is made of the working state now.
-      await image.disks.settle();
+      await (await image.disks()).settle();
       return withFullNames(args, { definition, directory: request.directory });
     },
     extend: (context: CommandContext): SharedContext => ({ ...context, image, stdin: 'none', sync }),

@@ -28,7 +28,7 @@ import type { Container } from './container.ts';
 import { describeHead, describeImage, describeVersion, describeVersionsBelow } from './describe.ts';
 import { diffViews } from './diff.ts';
 import type { Change } from './disk.ts';
-import { Disks } from './disks.ts';
+import type { Disks } from './disks.ts';
 import { collectGarbage, type GcOptions, rehearseGc } from './gc.ts';
 import { History } from './history.ts';
 import { type LookSource, Looks } from './looks.ts';
@@ -71,17 +71,15 @@ export class Image {
       return result();
     }),
   );
-  /** States of the disk for whoever reads and writes anywhere in them. */
-  readonly disks: Disks;
   private readonly looks: Looks;
   private readonly changes = new ChangeQueue(() => this.path);
+
+  private openedDisks: Promise<Disks> | undefined;
 
   /** With a source the container is only looked into, without a lock of its own. */
   constructor(container: Container, source?: LookSource) {
     this.looks = new Looks(container, source);
     this.history = new History(this.looks);
-    const change: Change = (action) => this.changes.run(() => this.changes.carryOut(() => action(this.container)));
-    this.disks = new Disks(this.looks, change, () => this.publish());
   }
 
   private get container(): Container {
@@ -116,6 +114,13 @@ export class Image {
 
   get path(): string {
     return this.container.storage.name;
+  }
+
+  /** States of the disk for whoever reads and writes anywhere in them, the same ones at every call. Few programs need them. */
+  disks(): Promise<Disks> {
+    const change: Change = (action) => this.changes.run(() => this.changes.carryOut(() => action(this.container)));
+    this.openedDisks ??= import('./disks.ts').then(({ Disks }) => new Disks(this.looks, change, () => this.publish()));
+    return this.openedDisks;
   }
 
   /** Releases the file and its locks; what was not published is gone. */

@@ -106,9 +106,10 @@ export class ImageExports implements Exports {
     const open = async (): Promise<Opened> => {
       if (access === 'read') {
         const pinned = await openPinned();
-        return { disk: pinned.disks.state(), flags, close: async () => pinned.close() };
+        const disks = await pinned.disks();
+        return { disk: disks.state(), flags, close: async () => pinned.close() };
       }
-      const disk = image.disks.working();
+      const disk = (await image.disks()).working();
       await this.#leaving;
       // Somebody else may have come first since it was looked for.
       const release = isWritable ? this.takeWriter() : undefined;
@@ -131,7 +132,10 @@ export class ImageExports implements Exports {
     // A client that opens a branch twice may get two versions.
     const flags = READ_FLAGS | readOnly | (isFixed(image, name) ? canMultiConn : 0);
     const { sizeBytes } = version;
-    const open = async (): Promise<Opened> => ({ ...image.disks.version(String(version.number)), flags });
+    const open = async (): Promise<Opened> => {
+      const disks = await image.disks();
+      return { ...disks.version(String(version.number)), flags };
+    };
     return this.#export({ name, description: describe(version), sizeBytes, flags, open });
   }
 
@@ -139,12 +143,13 @@ export class ImageExports implements Exports {
     const { image, keepScratch } = this.#options;
     const { sizeBytes, number } = version;
     const open = async (): Promise<Opened> => {
-      const scratch = image.disks.scratch(String(number));
+      const disks = await image.disks();
+      const scratch = disks.scratch(String(number));
       const { disk } = scratch;
       const close = async (): Promise<void> => {
         try {
           if (disk.isChanged)
-            await keepScratch?.({ base: number, commit: (options) => image.disks.commit(scratch, options) });
+            await keepScratch?.({ base: number, commit: (options) => disks.commit(scratch, options) });
         } finally {
           await scratch.close();
         }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Container } from '../../src/image/container.ts';
+import type { Disks } from '../../src/image/disks.ts';
 import { Image } from '../../src/image/image.ts';
 import { type MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
 import { commit, expectBytes, expectClean, newImage, noise, openDisk, readAll, TIME } from '../support/image.ts';
@@ -23,7 +24,7 @@ describe('the working disk', () => {
     const { image } = newImage();
     await image.write(0, noise(4 * BLOCK, 1));
     await image.publish();
-    const disk = image.disks.working();
+    const disk = (await image.disks()).working();
     const model = Buffer.from(noise(4 * BLOCK, 1)).fill(0, 0, zeroBytes);
     const zeroing = disk.zero(0, zeroBytes);
     const at = zeroBytes === 2048 ? 2048 : BLOCK + SECTOR;
@@ -38,7 +39,7 @@ describe('the working disk', () => {
   it('takes more than its memory holds, and reads right meanwhile', async () => {
     const sizeBytes = 48 * 1024 * 1024;
     const { image } = newImage({ sizeBytes });
-    const disk = image.disks.working();
+    const disk = (await image.disks()).working();
     const model = Buffer.alloc(sizeBytes);
     const random = new SeededRandom(7);
     let flushed: Promise<void> | undefined;
@@ -60,7 +61,7 @@ describe('the working disk', () => {
 
   it('answers several flushes at once, each for all that was written before it', async () => {
     const { image, disk: file } = newImage();
-    const disk = image.disks.working();
+    const disk = (await image.disks()).working();
     const flushes: Promise<void>[] = [];
     for (let block = 0; block < 8; block++) {
       await disk.write(block * BLOCK, noise(BLOCK, block + 1));
@@ -83,7 +84,7 @@ describe('a working disk whose container fails', () => {
     const memory = new MemoryStorage(file, { name: 'test.vsi' });
     const storage = new FailingStorage(memory, { kind: 'change', call, code: 'io', effect });
     const image = new Image(Container.open(storage));
-    const disk = image.disks.working();
+    const disk = (await image.disks()).working();
     const model = Buffer.from(await readAll(image, null));
     let lasting = Buffer.from(model);
     /** What flushes that failed had to do: they may have come that far. */
@@ -147,11 +148,11 @@ describe('disks of one image, used at once', () => {
     const random = new SeededRandom(seed);
     const sizeBytes = 256 * 1024 - 512;
     const { image, disk: file } = newImage({ sizeBytes });
-    const working = image.disks.working();
+    const working = (await image.disks()).working();
     const model = Buffer.alloc(sizeBytes);
     const versions = new Map<number, Buffer>();
-    const scratches: { readonly open: ReturnType<typeof image.disks.scratch>; readonly model: Buffer }[] = [];
-    const readers: { readonly open: ReturnType<typeof image.disks.version>; readonly number: number }[] = [];
+    const scratches: { readonly open: ReturnType<Disks['scratch']>; readonly model: Buffer }[] = [];
+    const readers: { readonly open: ReturnType<Disks['version']>; readonly number: number }[] = [];
     const anyVersion = (): number => [...versions.keys()][random.below(versions.size)] ?? 0;
     let published = Buffer.from(model);
 
@@ -190,7 +191,10 @@ describe('disks of one image, used at once', () => {
       openScratch: async () => {
         if (versions.size === 0 || scratches.length > 3) return;
         const number = anyVersion();
-        scratches.push({ open: image.disks.scratch(String(number)), model: Buffer.from(versions.get(number) ?? []) });
+        scratches.push({
+          open: (await image.disks()).scratch(String(number)),
+          model: Buffer.from(versions.get(number) ?? []),
+        });
       },
       changeScratch: async () => {
         const scratch = scratches[random.below(scratches.length)];
@@ -200,7 +204,7 @@ describe('disks of one image, used at once', () => {
         const [scratch] = scratches.splice(random.below(scratches.length), 1);
         if (scratch === undefined) return;
         if (random.below(3) > 0) {
-          const number = await image.disks.commit(scratch.open, { message: 'scratch', timeSeconds: TIME });
+          const number = await (await image.disks()).commit(scratch.open, { message: 'scratch', timeSeconds: TIME });
           versions.set(number, scratch.model);
         }
         await scratch.open.close();
@@ -208,7 +212,7 @@ describe('disks of one image, used at once', () => {
       openReader: async () => {
         if (versions.size === 0 || readers.length > 3) return;
         const number = anyVersion();
-        readers.push({ open: image.disks.version(String(number)), number });
+        readers.push({ open: (await image.disks()).version(String(number)), number });
       },
       closeReader: async () => {
         const [reader] = readers.splice(random.below(readers.length), 1);
