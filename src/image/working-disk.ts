@@ -10,6 +10,9 @@ import { writeDirty, zeroBytes } from './write.ts';
 /** Blocks in memory at a time: twice this, while one half is on its way into the container. */
 const DIRTY_BYTES = 16 * 1024 * 1024;
 
+/** What is so long, and whole blocks, gains nothing by being gathered. */
+const DIRECT_BYTES = 64 * 1024;
+
 /**
  * The working state with a cache that writes back, as a disk has one: a write is done when it is in memory, and lasting after
  * `flush`. What is in memory goes to the container in order of the disk, which costs a part of what single writes would.
@@ -23,6 +26,8 @@ export class WorkingDisk implements Disk, DiskWriting {
   #draining: DirtyBlocks | undefined;
   #spare: DirtyBlocks | undefined;
   #drain: Promise<void> | undefined;
+  /** Until what is written past the cache is done, well or not. */
+  #direct: Promise<void> | undefined;
   /** What `zero` is about to do: whoever completes a block in memory must not bring back what was there. */
   readonly #zeroing = new Set<ByteRange>();
   /** Flushes that began before this one ends are part of the next one. */
@@ -78,8 +83,38 @@ export class WorkingDisk implements Disk, DiskWriting {
   write(guestOffset: number, bytes: Uint8Array): Promise<void> | undefined {
     this.#refuseAfterFailure();
     checkRange(guestOffset, guestOffset + bytes.length, this.sizeBytes);
+    // What is being written past the cache must not meet a block that was put together from what was there before.
+    if (this.#direct !== undefined) return this.#direct.then(() => this.write(guestOffset, bytes));
+    if (this.#isDirect(guestOffset, bytes.length)) return this.#writeDirect(guestOffset, bytes);
     const done = this.#put(guestOffset, bytes, 0);
     return done === bytes.length ? undefined : this.#writeRest(guestOffset, bytes, done);
+  }
+
+  /** Long enough to be written well as it is, and nothing in memory that it would have to replace. */
+  #isDirect(guestOffset: number, lengthBytes: number): boolean {
+    const { blockBytes } = this.#container;
+    if (lengthBytes < DIRECT_BYTES || guestOffset % blockBytes !== 0 || lengthBytes % blockBytes !== 0) return false;
+    if (this.#dirty.count === 0 && this.#draining === undefined) return true;
+    const end = (guestOffset + lengthBytes) / blockBytes;
+    for (let block = guestOffset / blockBytes; block < end; block++)
+      if (this.#newest(block) !== undefined) return false;
+    return true;
+  }
+
+  #writeDirect(guestOffset: number, bytes: Uint8Array): Promise<void> {
+    const run = { startBlock: guestOffset / this.#container.blockBytes, bytes };
+    const direct = this.#change((container) => writeDirty(container, [run])).then(
+      () => {
+        this.#direct = undefined;
+      },
+      (error: unknown) => {
+        this.#failure = error;
+        this.#direct = undefined;
+        throw error;
+      },
+    );
+    this.#direct = direct.catch(() => undefined);
+    return direct;
   }
 
   async zero(guestOffset: number, lengthBytes: number): Promise<void> {

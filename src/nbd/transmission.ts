@@ -32,6 +32,8 @@ export interface Wire {
 
 /** Data of a read or a write that is in memory at a time. */
 const PIECE_BYTES = 1024 * 1024;
+/** Less of a longer write is not begun with. */
+const GATHERED_BYTES = 256 * 1024;
 /** Answers to one question about block status: whoever wants more asks again from where they end. */
 const MAX_STATUS_RUNS = 4096;
 /** Requests that wait for something, such as the disk; more than that wait to be read. */
@@ -290,6 +292,7 @@ export class Transmission {
     const most = Math.min(left, PIECE_BYTES);
     const there = Math.min(most, input.lengthBytes);
     if (there === left) return input.take(left);
+    if (there < GATHERED_BYTES) return undefined;
     const end = offset + done + there;
     const usable = there - (end % this.#blockBytes);
     return usable > 0 ? input.take(usable) : undefined;
