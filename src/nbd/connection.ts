@@ -27,6 +27,8 @@ const MAX_INPUT_BYTES = 1024 * 1024;
 const MAX_OUTPUT_BYTES = 2 * 1024 * 1024;
 /** For the client to take the last answers. */
 const LAST_WORDS_MS = 5000;
+/** Small messages that wait; more are put together. */
+const MAX_MESSAGES = 512;
 /** Each part that waits to be sent takes memory of its own, however small it is. */
 const MAX_PARTS = 16;
 /** Answers that are put together for one call of the system. */
@@ -120,7 +122,6 @@ export class Connection implements Wire {
     });
     socket.on('end', () => this.#end());
     socket.on('close', () => this.#end());
-    socket.on('drain', () => this.#wakeUp());
     // A client that goes away in the middle is nothing to tell of.
     socket.on('error', () => this.#end());
   }
@@ -154,6 +155,7 @@ export class Connection implements Wire {
     if (this.#isEnded) return undefined;
     this.#batch.push(bytes);
     this.#batchBytes += bytes.length;
+    if (this.#batch.length > MAX_MESSAGES) this.#batch = [Buffer.concat(this.#batch)];
     if (this.#batchBytes >= BATCH_BYTES) {
       this.#flush();
     } else if (!this.#isFlushPlanned) {
@@ -164,22 +166,34 @@ export class Connection implements Wire {
       });
     }
     // Small answers too: a client that takes none of them may go on to ask.
-    return this.#socket.writableLength > MAX_OUTPUT_BYTES ? this.#drained() : undefined;
+    return this.#unsentBytes > MAX_OUTPUT_BYTES ? this.#drained() : undefined;
+  }
+
+  get #unsentBytes(): number {
+    return this.#socket.writableLength + this.#batchBytes;
   }
 
   async #drained(): Promise<void> {
-    while (!this.#isEnded && this.#socket.writableLength > MAX_OUTPUT_BYTES) await this.#sleep();
+    while (!this.#isEnded && this.#unsentBytes > MAX_OUTPUT_BYTES) await this.#sleep();
   }
 
   #flush(): void {
     const batch = this.#batch;
-    if (batch.length === 0 || this.#socket.destroyed) return;
+    const socket = this.#socket;
+    if (batch.length === 0 || socket.destroyed) return;
+    // What waits in the socket takes memory for each call: what comes now waits here, and goes in few of them.
+    if (socket.writableLength > BATCH_BYTES) return;
     this.#batch = [];
     this.#batchBytes = 0;
     const parts = inFewParts(batch);
-    if (parts.length > 1) this.#socket.cork();
-    for (const bytes of parts) this.#socket.write(bytes, () => giveBack(bytes));
-    if (parts.length > 1) this.#socket.uncork();
+    if (parts.length > 1) socket.cork();
+    for (const bytes of parts)
+      socket.write(bytes, () => {
+        giveBack(bytes);
+        this.#flush();
+        this.#wakeUp();
+      });
+    if (parts.length > 1) socket.uncork();
   }
 
   /** What was answered still goes out; a client that does not take it is not waited for. */

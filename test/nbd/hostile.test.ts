@@ -182,7 +182,7 @@ describe('clients that keep the server busy', () => {
     const { client: busy } = server.connect();
     const queries = Array.from({ length: 250 }, (_, index) => `vsimg:none-${index}:`);
     await busy.greet();
-    let left = 200;
+    let left = 3000;
     busy.send(...Array.from({ length: left }, () => optionBytes(OPT.listContexts, contextData('1', queries))));
     const answers = (async () => {
       for (; left > 0; left--) await busy.optionReplies(OPT.listContexts);
