@@ -51,7 +51,8 @@ async function carryOut(
           hint: 'end the client first, or commit instead',
         });
       // What was answered is part of whatever is made of the working state now.
-      await (await image.disks()).settle();
+      const disks = await image.disks();
+      await (command === 'commit' ? disks.reconcile() : disks.settle());
       return withFullNames(args, { definition, directory: request.directory });
     },
     extend: (context: CommandContext): SharedContext => ({ ...context, image, stdin: 'none', sync }),

@@ -75,6 +75,11 @@ export class Disks {
     await this.#working?.settle();
   }
 
+  /** The same, and what was written as the version checked out has it is no change any more. */
+  async reconcile(): Promise<void> {
+    await this.#working?.reconcile();
+  }
+
   /** The working state as it is in an image that is open for a long read, so that nobody changes it. */
   state(): Disk {
     if (this.#looks.isBrief) throw new VsimgError('internal', 'the working state of a short look may change');

@@ -1,9 +1,11 @@
 import type { ByteRange } from '../storage/transfer.ts';
+import { BlockSet } from './block-set.ts';
 import { workingView } from './commit.ts';
 import type { Container } from './container.ts';
 import { DirtyBlocks } from './dirty-blocks.ts';
 import type { Change, Disk, DiskRun, DiskWriting } from './disk.ts';
 import { changesBetween, diskRuns } from './disk-ranges.ts';
+import { reconcile } from './reconcile.ts';
 import { checkRange, readBytes } from './view.ts';
 import { writeDirty, zeroBytes } from './write.ts';
 
@@ -33,6 +35,8 @@ export class WorkingDisk implements Disk, DiskWriting {
   /** Flushes that began before this one ends are part of the next one. */
   #flushing: Promise<void> | undefined;
   #nextFlush: Promise<void> | undefined;
+  /** Since the last time that what is the same as in the version was looked for. */
+  #written = new BlockSet();
   /** Why nothing reaches the container any more; what is in memory stays readable. */
   #failure: unknown;
 
@@ -103,6 +107,7 @@ export class WorkingDisk implements Disk, DiskWriting {
 
   #writeDirect(guestOffset: number, bytes: Uint8Array): Promise<void> {
     const run = { startBlock: guestOffset / this.#container.blockBytes, bytes };
+    this.#written.add(run.startBlock, run.startBlock + bytes.length / this.#container.blockBytes);
     const direct = this.#change((container) => writeDirty(container, [run])).then(
       () => {
         this.#direct = undefined;
@@ -136,6 +141,17 @@ export class WorkingDisk implements Disk, DiskWriting {
     this.#refuseAfterFailure();
     while (this.#drain !== undefined) await this.#drain;
     if (this.#dirty.count > 0) await this.#startDrain();
+  }
+
+  /**
+   * What was written so far, and is what the version checked out holds there, is no change any more: as if it had been compared when it was
+   * written. To be called before a commit, and when nothing more is written for now.
+   */
+  async reconcile(): Promise<void> {
+    await this.settle();
+    const written = this.#written;
+    this.#written = new BlockSet();
+    await this.#change((container) => reconcile(container, written));
   }
 
   flush(): Promise<void> {
@@ -175,6 +191,7 @@ export class WorkingDisk implements Disk, DiskWriting {
       const count = Math.min(blockBytes - inBlock, bytes.length - done);
       const known = this.#dirty.get(block);
       if (known === undefined && this.#dirty.room === 0) return done;
+      this.#written.add(block, block + 1);
       if (count === blockBytes) {
         this.#dirty.put(block).set(bytes.subarray(done, done + count));
       } else {

@@ -1,6 +1,6 @@
 import { VsimgError } from '../errors.ts';
 import { CODEC } from '../format/chunk-table.ts';
-import { EXTENT_KIND } from '../format/extent-page.ts';
+import { EXTENT_KIND, type Extent } from '../format/extent-page.ts';
 import { blake3 } from '../log/hash.ts';
 import type { ChunkPart } from '../log/reader.ts';
 import type { MapChange, Run } from '../map/extent-map.ts';
@@ -104,7 +104,7 @@ export async function writeDirty(
   container: Container,
   runs: Iterable<{ readonly startBlock: number; readonly bytes: Uint8Array }>,
 ): Promise<void> {
-  const { map, log, blockBytes } = container;
+  const { map, blockBytes } = container;
   container.begin();
   const changes: MapChange[] = [];
   const giveTurn = turnGiver();
@@ -123,11 +123,13 @@ export async function writeDirty(
     const turn = giveTurn();
     if (turn !== undefined) await turn;
   }
-  const { youngMark } = log.state;
-  map.setAll(changes, (extent) => {
-    if (extent.kind === EXTENT_KIND.data && extent.log + extent.length > youngMark)
-      log.noteDead(extent.log, extent.length);
-  });
+  map.setAll(changes, (extent) => noteCovered(container, extent));
+}
+
+/** The working map does not refer to an extent any more. */
+export function noteCovered({ log }: Container, extent: Extent): void {
+  if (extent.kind === EXTENT_KIND.data && extent.log + extent.length > log.state.youngMark)
+    log.noteDead(extent.log, extent.length);
 }
 
 /** Appends blocks to the log, and to `changes` what the map does not say yet. */
@@ -184,11 +186,7 @@ async function carryOut(
 }
 
 function noteDead(container: Container, start: number, end: number): void {
-  const { youngMark } = container.log.state;
-  for (const extent of container.map.extents(start, end)) {
-    if (extent.kind === EXTENT_KIND.data && extent.log + extent.length > youngMark)
-      container.log.noteDead(extent.log, extent.length);
-  }
+  for (const extent of container.map.extents(start, end)) noteCovered(container, extent);
 }
 
 /** One action for each block of `bytes`. */

@@ -115,10 +115,13 @@ export class ImageExports implements Exports {
       const release = isWritable ? this.takeWriter() : undefined;
       if (release === undefined) return { disk, flags: READ_FLAGS | readOnly, close: async () => {} };
       const close = async (): Promise<void> => {
-        const flushed = disk.flush().finally(() => {
-          this.#leaving = undefined;
-          release();
-        });
+        const flushed = disk
+          .reconcile()
+          .then(() => disk.flush())
+          .finally(() => {
+            this.#leaving = undefined;
+            release();
+          });
         this.#leaving = flushed.catch(() => undefined);
         await flushed;
       };

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Compression } from '../../src/format/header.ts';
 import { Container } from '../../src/image/container.ts';
 import type { Disks } from '../../src/image/disks.ts';
 import { Image } from '../../src/image/image.ts';
@@ -35,6 +36,37 @@ describe('the working disk', () => {
     await disk.flush();
     expectBytes(await readAll(image, null).then((bytes) => bytes.subarray(0, 4 * BLOCK)), model);
   });
+
+  it.each<Compression>([{ codec: 'none' }, { codec: 'zstd', level: 2 }])(
+    'does not keep twice what the version has already, whatever was there meanwhile ($codec)',
+    async (compression) => {
+      const sizeBytes = 4 * 1024 * 1024;
+      const { image } = newImage({ sizeBytes, compression });
+      const first = Buffer.from(noise(sizeBytes, 1));
+      await image.write(0, first);
+      await commit(image, 'one');
+      const disk = (await image.disks()).working();
+      await disk.zero(0, sizeBytes);
+      await disk.flush();
+      const second = Buffer.from(first);
+      second.set(noise(2 * BLOCK, 2), 100 * BLOCK);
+      second.set(noise(SECTOR, 3), 500 * BLOCK + SECTOR);
+      // In long writes and in short ones.
+      await disk.write(0, second.subarray(0, sizeBytes / 2));
+      for (let at = sizeBytes / 2; at < sizeBytes; at += BLOCK) await disk.write(at, second.subarray(at, at + BLOCK));
+      await disk.reconcile();
+      await disk.flush();
+      expect([...image.diff('1', null)].map(({ start, length }) => [start / BLOCK, length / BLOCK])).toEqual([
+        [100, 2],
+        [500, 1],
+      ]);
+      expectBytes(await readAll(image, null), second);
+      expectBytes(await readAll(image, '1'), first);
+      await commit(image, 'two');
+      await image.gc();
+      expect(image.info().space.fileBytes).toBeLessThan(sizeBytes * 1.05);
+    },
+  );
 
   it('takes more than its memory holds, and reads right meanwhile', async () => {
     const sizeBytes = 48 * 1024 * 1024;
@@ -178,6 +210,7 @@ describe('disks of one image, used at once', () => {
 
     const steps: Record<string, () => Promise<void>> = {
       change: () => change(working, model),
+      reconcile: () => working.reconcile(),
       flush: async () => {
         await working.flush();
         published = Buffer.from(model);
