@@ -34,7 +34,7 @@ export const definition: CommandDefinition = {
       value: 'NAME',
       repeats: true,
       completes: 'revision',
-      description: 'serve only this; may be given several times',
+      description: 'serve only this, under the empty name too if it is the only one; may be given several times',
     },
     {
       name: 'tls',
@@ -86,13 +86,15 @@ export const definition: CommandDefinition = {
     'With COMMAND a server of its own runs for it: VSIMG_URI is the address (of the export, if exactly one --export is given), and VSIMG_SOCKET its ' +
       'socket, in a directory that nobody else may look into unless --socket or --port is given. One word is run by the shell, so that ' +
       "'$VSIMG_URI' in quotes is put in; several words are run as they are. The exit status is that of the command.",
+    "A socket that another program left open (LISTEN_FDS, as systemd and libnbd do: 'nbdinfo [ vsimg serve disk.vsi ]') is taken instead of one " +
+      'of its own; then nothing is printed, and the server ends with its last client.',
     'What a client is promised: a write is kept in memory (at most 32 MiB) until it is flushed, as a disk does with its cache. FLUSH, and FUA ' +
       'for a single write, return when it would survive a power cut. When the writer leaves, and when the server is told to stop ' +
       '(SIGTERM, SIGINT, SIGHUP), all is flushed. A server that is killed leaves what was flushed last, or later writes too, and every version whole.',
     "The working state is written to, not committed: 'vsimg commit IMAGE' makes a version of it, also while the server runs and a client has it open. " +
       'The version then holds every write that was answered before, as a disk does after a power cut: a file system with a journal ' +
       'is whole after its journal is replayed, as it is at mounting. For more, let the guest sync or freeze its file systems (fsfreeze) first.',
-    'Other processes may read the image at any time; they see what was flushed. Commands that change it are carried out by the server: see vsimg-scripting(7). ' +
+    'Other processes may read the image at any time; they see what was flushed. Their commands that change it are carried out by the server, see vsimg-scripting(7); those that would change the disk of a client that has it open for writing are refused. ' +
       'With --read-only no lock is held: others write, commit and gc, new versions can be opened as soon as they are there, and who has the ' +
       'working state open keeps the state that he found.',
     "Block status: 'base:allocation' tells holes from data. 'vsimg:changed-since:REV' and, for clients of qemu, 'qemu:dirty-bitmap:REV' mark (1) what differs from " +

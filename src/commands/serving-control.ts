@@ -44,7 +44,7 @@ async function carryOut(
     admit: async (command: string, definition: CommandDefinition, args: Invocation) => {
       if (!isQuiet && !WITHOUT_WRITER.has(command))
         throw new VsimgError('refused', `'${command}' is not possible while the image is served`, {
-          hint: 'end the server first',
+          hint: command === 'serve' ? 'give --read-only, or end the server first' : 'end the server first',
         });
       if (!isQuiet && release === undefined)
         throw new VsimgError('refused', `'${command}' would change the disk that a client has open for writing`, {

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
 import type { CommandContext } from '../cli/context.ts';
 import { parseCount } from '../cli/number.ts';
+import { inheritedSocket } from '../cli/socket-activation.ts';
 import { VsimgError } from '../errors.ts';
 import type { ConnectionOptions } from '../nbd/connection.ts';
 import type { Encryption } from '../nbd/negotiation.ts';
-import type { Address } from '../nbd/server.ts';
+import type { Address, InheritedSocket } from '../nbd/server.ts';
 import { encrypter } from '../nbd/tls.ts';
 
 /** The port that is registered for NBD. */
@@ -15,9 +16,18 @@ const MAX_SOCKET_PATH_BYTES = 107;
 
 /** Undefined: a socket of the server's own, for the command that it runs. Errors: 'usage'. */
 export function addressOf(
-  { args }: CommandContext,
+  { args, io }: CommandContext,
   { hasCommand }: { readonly hasCommand: boolean },
-): Address | undefined {
+): Address | InheritedSocket | undefined {
+  const descriptor = inheritedSocket(io);
+  const words = hasCommand ? '-- COMMAND' : (['socket', 'bind', 'port'] as const).find((name) => args.has(name));
+  if (descriptor !== undefined) {
+    if (words === undefined) return { kind: 'inherited', descriptor };
+    const given = hasCommand ? words : `--${words}`;
+    throw new VsimgError('usage', `there is a socket already (LISTEN_FDS), and ${given}`, {
+      hint: 'leave one of them out',
+    });
+  }
   const socket = args.value('socket');
   const host = args.value('bind');
   const port = args.value('port');
@@ -45,7 +55,7 @@ export function addressOf(
 /** How clients are encrypted. Errors: 'usage', also for a server that everybody could reach without TLS. */
 export function tlsOf(
   { args }: CommandContext,
-  address: Address | undefined,
+  address: Address | InheritedSocket | undefined,
 ): Pick<ConnectionOptions, 'encryption' | 'encrypt'> {
   const mode = args.value('tls') ?? (args.has('tls-certificates') ? 'on' : 'off');
   const encryption = (

@@ -7,7 +7,7 @@ import type { Image } from '../image/image.ts';
 import type { ConnectionOptions } from '../nbd/connection.ts';
 import { ImageExports, type ScratchEnd } from '../nbd/image-exports.ts';
 import { privateSocket, removeAbandonedSocket, removePrivateSocket } from '../nbd/own-socket.ts';
-import { type Address, NbdServer } from '../nbd/server.ts';
+import { type Address, type InheritedSocket, NbdServer } from '../nbd/server.ts';
 import { exportUri } from '../nbd/uri.ts';
 import { openPinned, writingOf } from './opening.ts';
 import { runCommand } from './served-command.ts';
@@ -20,7 +20,7 @@ export interface ServingPlan extends Pick<ConnectionOptions, 'encryption' | 'enc
   /** To be run meanwhile; none to serve until the end. */
   readonly command: readonly string[];
   /** Undefined for a socket that nobody else knows. */
-  readonly address: Address | undefined;
+  readonly address: Address | InheritedSocket | undefined;
   /** For versions made of scratch exports. */
   readonly message: string | undefined;
   readonly maxConnections: number;
@@ -47,7 +47,11 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
     handshakeMs: HANDSHAKE_MS,
     maxConnections: plan.maxConnections,
     onError: errorTeller(context),
-    onChange: (count) => idle.set(count === 0),
+    onChange: (count) => {
+      idle.set(count === 0);
+      // Whoever started it for himself is done; others would start it again.
+      if (count === 0 && plan.address?.kind === 'inherited') end.come(0);
+    },
   });
   const control = plan.access === 'write' ? await controlFor(context, { image, exports }) : undefined;
   if (control !== undefined) context.cleanup.add(() => control.dispose());
@@ -119,7 +123,8 @@ function exportsOf(context: CommandContext, image: Image, { path, access, messag
 
 async function announce({ output, args }: CommandContext, plan: ServingPlan, address: Address): Promise<void> {
   const uri = uriOf(plan, address);
-  if (plan.command.length > 0) return;
+  // Whoever gave the socket knows where it is, and may have given its own standard output too.
+  if (plan.command.length > 0 || plan.address?.kind === 'inherited') return;
   await output.lines([uri]);
   const place = address.kind === 'unix' ? { socket: address.path } : { bind: address.host, port: address.port };
   await output.document({

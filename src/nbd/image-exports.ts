@@ -87,7 +87,11 @@ export class ImageExports implements Exports {
 
   find(name: string): Export | undefined {
     const { image, only } = this.#options;
-    if (only !== undefined && !only.has(name)) return undefined;
+    if (only !== undefined && !only.has(name)) {
+      // Clients that name nothing get what there is.
+      const [single] = only;
+      return name === '' && only.size === 1 && single !== undefined ? this.find(single) : undefined;
+    }
     image.refresh();
     if (name === '') return this.#working();
     const isRef = image.refs(name).some((ref) => ref.name === name);

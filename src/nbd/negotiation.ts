@@ -157,7 +157,7 @@ export class Negotiation {
       return yield { kind: 'close' };
     const noZeroes = this.#flags?.noZeroes === true;
     yield { kind: 'send', bytes: encodeExport({ ...factsOf(found), flags: this.#flagsOf(opened) }, { noZeroes }) };
-    yield this.#serve(found, opened);
+    yield this.#serve(name ?? '', found, opened);
   }
 
   async *#list(data: Buffer): AsyncGenerator<Step> {
@@ -196,7 +196,7 @@ export class Negotiation {
     ])
       yield reply(option, OPTION_REPLY.info, encodeInfo(item, facts));
     yield reply(option, OPTION_REPLY.ack);
-    if (opened !== undefined) yield this.#serve(found, opened);
+    if (opened !== undefined) yield this.#serve(query.name, found, opened);
   }
 
   async *#contexts(option: number, data: Buffer): AsyncGenerator<Step> {
@@ -236,10 +236,10 @@ export class Negotiation {
     return this.#structured ? flags : flags & ~TRANSMISSION_FLAG.sendDf;
   }
 
-  #serve(found: Export, opened: Opened): Step {
+  #serve(name: string, found: Export, opened: Opened): Step {
     const { sizeBytes } = found;
     // Contexts of another export do not count.
-    const contexts = this.#chosen?.exportName === found.name ? this.#chosen.contexts : [];
+    const contexts = this.#chosen?.exportName === name ? this.#chosen.contexts : [];
     return { kind: 'serve', agreement: { opened, sizeBytes, structured: this.#structured, contexts } };
   }
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { VsimgError } from '../errors.ts';
 import { systemError } from '../storage/system-error.ts';
@@ -10,6 +10,12 @@ export type Address =
   | { readonly kind: 'unix'; readonly path: string }
   /** Port 0 stands for any that is free. */
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+/** Somebody else listens already, and gave the socket to this process. */
+export interface InheritedSocket {
+  readonly kind: 'inherited';
+  readonly descriptor: number;
+}
 
 export interface ServerOptions extends ConnectionOptions {
   /** Clients at a time; more are turned away. */
@@ -37,19 +43,17 @@ export class NbdServer {
   }
 
   /** Resolves to where it listens really. Errors: 'exists' for an address in use, 'permission', 'not-found', 'io'. */
-  listen(address: Address): Promise<Address> {
+  listen(address: Address | InheritedSocket): Promise<Address> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (cause) => reject(listenError(address, cause)));
       // Later errors are of clients that could not be let in, as for want of files; those that are there go on.
       this.#server.on('error', () => {});
-      this.#server.listen(
-        address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port },
-        () => {
-          const bound = this.#server.address();
-          const port = typeof bound === 'object' ? (bound?.port ?? 0) : 0;
-          resolve(address.kind === 'unix' ? address : { ...address, port });
-        },
-      );
+      this.#server.listen(listenOptions(address), () => {
+        const bound = this.#server.address();
+        if (address.kind !== 'inherited' && typeof bound !== 'object') resolve(address);
+        else if (typeof bound === 'string') resolve({ kind: 'unix', path: bound });
+        else resolve({ kind: 'tcp', host: hostOf(address) ?? bound?.address ?? '', port: bound?.port ?? 0 });
+      });
     });
   }
 
@@ -71,8 +75,22 @@ export class NbdServer {
   }
 }
 
-function listenError(address: Address, cause: unknown): VsimgError {
-  const where = address.kind === 'unix' ? `'${address.path}'` : `${address.host} port ${address.port}`;
+function listenOptions(address: Address | InheritedSocket): ListenOptions & { readonly fd?: number } {
+  if (address.kind === 'unix') return { path: address.path };
+  return address.kind === 'tcp' ? { host: address.host, port: address.port } : { fd: address.descriptor };
+}
+
+function hostOf(address: Address | InheritedSocket): string | undefined {
+  return address.kind === 'tcp' ? address.host : undefined;
+}
+
+function placeOf(address: Address | InheritedSocket): string {
+  if (address.kind === 'unix') return `'${address.path}'`;
+  return address.kind === 'tcp' ? `${address.host} port ${address.port}` : `descriptor ${address.descriptor}`;
+}
+
+function listenError(address: Address | InheritedSocket, cause: unknown): VsimgError {
+  const where = placeOf(address);
   const path = address.kind === 'unix' ? { path: address.path } : {};
   if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE')
     return new VsimgError('exists', `cannot listen at ${where}: it is in use`, {

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { BINARY } from '../support/cli.ts';
 import { client, nbdShell, refusedClient, startServing } from '../support/serving.ts';
 import { noise, workspace } from '../support/workspace.ts';
 
@@ -197,5 +198,15 @@ print(sum(length for _, length in changed))
     );
     expect(printed).toBe(`${CHANGED.end - CHANGED.start}\n`);
     expect(readFileSync(path('backup.raw')).equals(second)).toBe(true);
+  });
+});
+
+describe('a socket that another program left open', () => {
+  it('is served, and nothing is printed, as libnbd starts servers', async () => {
+    const server = ['[', process.execPath, BINARY, 'serve', 'a.vsi'];
+    expect(await client('nbdinfo', ['--size', ...server, ']'], inPlace)).toMatch(/^\d+\n$/);
+    await ok(['export', 'a.vsi@1', 'whole.raw', '-q', '--force']);
+    await client('nbdcopy', ['--', ...server, '-x', '1', ']', 'copied.raw'], inPlace);
+    await client('cmp', ['whole.raw', 'copied.raw'], inPlace);
   });
 });
