@@ -36,7 +36,7 @@ const TREE_TITLES: { readonly [name in TreeName]: string } = {
 const MIB = 1024 * 1024;
 const CACHES = {
   small: { pageBytes: 8 * MIB, decodedBytes: 4 * MIB, tables: { cachedTables: 128, cachedTableBytes: MIB } },
-  large: { pageBytes: 16 * MIB, decodedBytes: 32 * MIB, tables: { cachedTables: 2048, cachedTableBytes: 8 * MIB } },
+  large: { pageBytes: 8 * MIB, decodedBytes: 16 * MIB, tables: { cachedTables: 2048, cachedTableBytes: 3 * MIB } },
 } as const;
 
 export interface ContainerOptions {

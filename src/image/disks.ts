@@ -122,7 +122,7 @@ class StateDisk implements Disk {
   readonly sizeBytes: number;
   readonly #looks: Looks;
   readonly #number: number | null;
-  #known: { readonly container: Container; readonly view: View } | undefined;
+  #known: { readonly container: Container; readonly edits: number; readonly view: View } | undefined;
 
   constructor(looks: Looks, number: number | null, sizeBytes: number) {
     this.#looks = looks;
@@ -147,9 +147,11 @@ class StateDisk implements Disk {
   #view(): View {
     const { container } = this.#looks;
     if (this.#number === null) return workingView(container);
-    if (this.#known?.container !== container) {
+    // gc writes maps anew, and then gives up the old ones.
+    const { edits } = container.versions;
+    if (this.#known?.container !== container || this.#known.edits !== edits) {
       const { map, sizeBytes } = container.versions.need(this.#number);
-      this.#known = { container, view: { map: new ExtentMap(container.pages, map), sizeBytes } };
+      this.#known = { container, edits, view: { map: new ExtentMap(container.pages, map), sizeBytes } };
     }
     return this.#known.view;
   }

@@ -59,16 +59,18 @@ export async function relog(container: Container, old: OldState, onProgress: OnP
     await work.move(new ExtentMap(pages, root), base, next);
     roots.set(number, { old: root, next: work.write(next) });
   }
-  for (const [number, { next }] of roots) versions.put(number, { ...versions.need(number), map: next });
   // What only the working state has begins a segment, from the mark on.
   await log.flush();
   log.growUp();
   const base = roots.get(head.version ?? newestOf(all)) ?? EMPTY;
-  map.tree.adopt(base.next);
+  const working = new ExtentMap(pages, base.next);
+  await work.move(new ExtentMap(pages, header.working.map), base, working);
+  await log.flush();
+  // From here on without a pause: whoever reads meanwhile finds the old log with the old maps, or the new ones.
+  for (const [number, { next }] of roots) versions.put(number, { ...versions.need(number), map: next });
+  map.tree.become(working.tree);
   // Pages written here count as older than this publication: none of them is the working state's own.
   container.sharedGeneration = container.generation;
-  await work.move(new ExtentMap(pages, header.working.map), base, map);
-  await log.flush();
   for (const segment of old.segments) log.drop(segment);
   for (const { start, end } of old.givenUp) space.release(start, end - start, UNKNOWN_BIRTH);
   container.unreclaimed = 0;

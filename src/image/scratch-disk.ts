@@ -13,6 +13,8 @@ export class ScratchDisk implements Disk, DiskWriting {
   readonly #blockBytes: number;
   readonly #file: Storage;
   readonly #written = new BlockSet();
+  /** Blocks of which the file may hold something, also after a write that failed. */
+  readonly #touched = new BlockSet();
   #isChanged = false;
 
   constructor(base: Disk, blockBytes: number, file: Storage) {
@@ -62,6 +64,7 @@ export class ScratchDisk implements Disk, DiskWriting {
     checkRange(guestOffset, end, this.sizeBytes);
     if (bytes.length === 0) return;
     this.#fillEdges({ start: guestOffset, end });
+    this.#touch({ start: guestOffset, end });
     try {
       this.#file.write(bytes, guestOffset);
     } finally {
@@ -77,7 +80,7 @@ export class ScratchDisk implements Disk, DiskWriting {
     this.#fillEdges(range);
     const zeros = new Uint8Array(Math.min(ZERO_BYTES, lengthBytes));
     // What was never written there reads as zeros already.
-    for (const { start, end, isMember } of this.#parts(range)) {
+    for (const { start, end, isMember } of this.#parts(range, this.#touched)) {
       if (!isMember) continue;
       for (let at = start; at < end; at += zeros.length)
         this.#file.write(zeros.subarray(0, Math.min(zeros.length, end - at)), at);
@@ -105,6 +108,10 @@ export class ScratchDisk implements Disk, DiskWriting {
     into.fill(0, this.#file.read(into, position));
   }
 
+  #touch({ start, end }: ByteRange): void {
+    this.#touched.add(Math.floor(start / this.#blockBytes), Math.ceil(end / this.#blockBytes));
+  }
+
   #add({ start, end }: ByteRange): void {
     this.#written.add(Math.floor(start / this.#blockBytes), Math.ceil(end / this.#blockBytes));
     this.#isChanged = true;
@@ -121,14 +128,15 @@ export class ScratchDisk implements Disk, DiskWriting {
       const from = block * blockBytes;
       const whole = new Uint8Array(Math.min(blockBytes, this.sizeBytes - from));
       this.#base.read(from, whole);
+      this.#touch({ start: from, end: from + whole.length });
       this.#file.write(whole, from);
       this.#written.add(block, block + 1);
     }
   }
 
-  *#parts({ start, end }: ByteRange): Generator<ByteRange & { readonly isMember: boolean }> {
+  *#parts({ start, end }: ByteRange, blocks = this.#written): Generator<ByteRange & { readonly isMember: boolean }> {
     const blockBytes = this.#blockBytes;
-    for (const run of this.#written.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes)))
+    for (const run of blocks.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes)))
       yield {
         start: Math.max(start, run.start * blockBytes),
         end: Math.min(end, run.end * blockBytes),

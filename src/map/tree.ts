@@ -232,6 +232,14 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     this.changed = false;
   }
 
+  /** Takes over what another tree of the same layout has become; that one must not be used any more. */
+  become(other: PersistentTree<K, L>): void {
+    this.top = other.top;
+    this.saved = other.saved;
+    this.changed = other.changed;
+    this.released.push(...other.released);
+  }
+
   /** Hands over the pages given up so far. */
   takeReleased(): { ref: PageRef; birth: number }[] {
     return this.released.splice(0);

@@ -17,6 +17,7 @@ export class VersionTable {
   private readonly trees: VersionTrees;
   private nextNumber: number;
   private total: number;
+  private editCount = 0;
 
   constructor(trees: VersionTrees, state: { readonly next: number; readonly count: number }) {
     this.trees = trees;
@@ -38,6 +39,11 @@ export class VersionTable {
     return value === undefined ? undefined : { number, ...decodeVersion(value, number) };
   }
 
+  /** How often records changed since the table was opened: whoever keeps one looks again when it did. */
+  get edits(): number {
+    return this.editCount;
+  }
+
   /** As `get`, for a number that the container itself names. */
   need(number: number): NumberedVersion {
     const version = this.get(number);
@@ -56,11 +62,13 @@ export class VersionTable {
 
   /** Writes the record of a version again, for a map that moved or a parent that is gone. */
   put(number: number, record: VersionRecord): void {
+    this.editCount++;
     putRecord(this.trees.versions, numberKey(number), encodeVersion(record));
   }
 
   /** Removes a version; its children become children of its parent. */
   remove(version: NumberedVersion): void {
+    this.editCount++;
     const { trees } = this;
     for (const child of this.childrenOf(version.number)) {
       this.put(child, { ...this.need(child), parent: version.parent });

@@ -68,6 +68,53 @@ describe('the working disk', () => {
     },
   );
 
+  it.each([false, true])('reads right, as open versions do, at every moment of gc (compact: %s)', async (compact) => {
+    const sizeBytes = 2 * 1024 * 1024;
+    const { image } = newImage({ sizeBytes, compression: { codec: 'zstd', level: 2 } });
+    const disks = await image.disks();
+    const working = disks.working();
+    const random = new SeededRandom(3);
+    const model = Buffer.alloc(sizeBytes);
+    const change = async (): Promise<void> => {
+      for (let count = 0; count < 60; count++) {
+        const at = random.below(sizeBytes / BLOCK) * BLOCK;
+        model.subarray(at, at + BLOCK).set(random.bytes(BLOCK / 4));
+        await working.write(at, Buffer.from(model.subarray(at, at + BLOCK)));
+      }
+    };
+    const opened = [];
+    for (let number = 1; number <= 4; number++) {
+      await change();
+      await working.settle();
+      await commit(image, `version ${number}`);
+      opened.push({ disk: disks.version(String(number)).disk, model: Buffer.from(model) });
+      read(disks.version(String(number)).disk, 0, sizeBytes);
+    }
+    // Uncommitted, and some of it not even in the container.
+    await change();
+    await working.flush();
+    await change();
+    let isOver = false;
+    let looks = 0;
+    const gc = image.gc({ compact }).finally(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      const at = random.below(sizeBytes / BLOCK) * BLOCK;
+      expectBytes(read(working, at, BLOCK), model.subarray(at, at + BLOCK), `the working state at ${at}`);
+      for (const { disk, model: then } of opened) expectBytes(read(disk, at, BLOCK), then.subarray(at, at + BLOCK));
+      looks++;
+      // Next to every step that does not wait for anything itself.
+      await (looks % 8 === 0 ? new Promise((resolve) => setImmediate(resolve)) : undefined);
+    }
+    await gc;
+    expect(looks).toBeGreaterThan(2);
+    expectBytes(read(working, 0, sizeBytes), model);
+    for (const { disk, model: then } of opened) expectBytes(read(disk, 0, sizeBytes), then);
+    await working.flush();
+    expectBytes(await readAll(image, null), model);
+  });
+
   it('takes more than its memory holds, and reads right meanwhile', async () => {
     const sizeBytes = 48 * 1024 * 1024;
     const { image } = newImage({ sizeBytes });
