@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { kill } from 'node:process';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -80,6 +81,16 @@ describe('while a server has the image open for writing', () => {
     await ok(['checkout', 'a.vsi', '1', '-q'], { env });
     await ok(['resize', 'a.vsi', '+16M', '-q'], { env });
     expect((await json(['info', 'a.vsi'], { env }))['virtual-size']).toBe(32 * MIB);
+  });
+
+  it('but take nothing from pipes and devices, which are other ones for the server, or may end in the middle', async () => {
+    await startServing(place, [], { env });
+    expect(spawnSync('mkfifo', [path('pipe')]).status).toBe(0);
+    for (const name of ['/dev/stdin', '/dev/fd/0', '/proc/self/fd/0', 'pipe'])
+      expect(await fails(64, ['write', 'a.vsi', name], { env, stdin: 'mine' })).toContain(
+        `'${name}' is no regular file`,
+      );
+    expect(await ok(['read', 'a.vsi', '--length', '5'], { env })).toBe('first');
   });
 
   it('but not under the hands of a client that does', async () => {
