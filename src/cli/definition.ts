@@ -22,6 +22,8 @@ export type Completes = 'branch' | 'file' | 'image' | 'nothing' | 'revision' | '
 export interface ArgumentDefinition {
   readonly name: string;
   readonly presence: 'required' | 'optional' | 'one-or-more' | 'any-number';
+  /** Stands behind a `--`, whatever else is there. */
+  readonly behindDashes?: true;
   /** A word such as `-1G` is this argument, and not an option. */
   readonly signed?: true;
   /** Where the name does not say it, as IMAGE, REV and FILE do. */

@@ -6,15 +6,29 @@ export type OptionValue = string | true | readonly string[];
 export class Invocation {
   readonly #operands: readonly string[];
   readonly #options: ReadonlyMap<string, OptionValue | undefined>;
+  readonly #behindCount: number;
 
-  /** `options` has an entry for every option the command knows, undefined where it was not given. */
-  constructor(operands: readonly string[], options: ReadonlyMap<string, OptionValue | undefined>) {
+  /**
+   * `options` has an entry for every option the command knows, undefined where it was not given; `behindCount` is the number
+   * of operands, the last ones, that stood behind a `--`.
+   */
+  constructor(
+    operands: readonly string[],
+    options: ReadonlyMap<string, OptionValue | undefined>,
+    { behindCount = 0 }: { readonly behindCount?: number } = {},
+  ) {
     this.#operands = operands;
     this.#options = options;
+    this.#behindCount = behindCount;
   }
 
   get operands(): readonly string[] {
     return this.#operands;
+  }
+
+  /** Those of the operands that stood behind a `--`. */
+  get behindDashes(): readonly string[] {
+    return this.#operands.slice(this.#operands.length - this.#behindCount);
   }
 
   /** The argument at `index`, which the definition requires. */
@@ -31,7 +45,7 @@ export class Invocation {
 
   /** The same with other values of options. */
   withValues(values: ReadonlyMap<string, OptionValue>): Invocation {
-    return new Invocation(this.#operands, new Map([...this.#options, ...values]));
+    return new Invocation(this.#operands, new Map([...this.#options, ...values]), { behindCount: this.#behindCount });
   }
 
   /** Whether the definition has such an option. */

@@ -27,7 +27,7 @@ export function buildCommand(entry: CommandEntry, definition: CommandDefinition,
     command.addArgument(new Argument(argumentSyntax(argument), argument.description));
   }
   for (const option of allOptions(definition)) command.addOption(buildOption(option));
-  command.usage([...definition.arguments.map(argumentUsage), '[OPTION...]'].join(' '));
+  command.usage(usageLine(definition));
   command.helpOption('-h, --help', 'show this help');
   command.addHelpText('after', () => `\n${helpTail(definition, columns())}`);
   return command;
@@ -52,7 +52,17 @@ export function parseCommand(command: Command, definition: CommandDefinition, ar
     if (negate) options.set(option.name, value === false ? true : undefined);
     else options.set(option.name, value === false ? undefined : value);
   }
-  return { kind: 'run', args: new Invocation(command.args, options) };
+  return { kind: 'run', args: new Invocation(command.args, options, { behindCount: countBehind(known, argv) }) };
+}
+
+/** How many words stand behind the `--` that ends the options. */
+function countBehind(known: readonly OptionDefinition[], argv: readonly string[]): number {
+  for (let index = 0; index < argv.length; index++) {
+    const word = argv[index] as string;
+    if (word === '--') return argv.length - index - 1;
+    if (takesNext(known, word)) index++;
+  }
+  return 0;
 }
 
 /** All arguments behind a `--`, where commander takes none of them for an option, if one looks like an option. */
@@ -160,7 +170,16 @@ function argumentSyntax(argument: ArgumentDefinition): string {
 
 /** An argument as manuals write it: `IMAGE`, `[FILE]`, `REV...`. */
 export function argumentUsage(argument: ArgumentDefinition): string {
-  return argumentSyntax(argument).replace(/[<>]/g, '');
+  const syntax = argumentSyntax(argument).replace(/[<>]/g, '');
+  return argument.behindDashes === true ? syntax.replace('[', '[-- ') : syntax;
+}
+
+/** What stands behind the name of a command. */
+export function usageLine({ arguments: all }: CommandDefinition): string {
+  const [front, behind] = [false, true].map((isBehind) =>
+    all.filter(({ behindDashes = false }) => behindDashes === isBehind).map(argumentUsage),
+  ) as [string[], string[]];
+  return [...front, '[OPTION...]', ...behind].join(' ');
 }
 
 function optionFlags(option: OptionDefinition): string {
@@ -249,7 +268,7 @@ function usageError(error: CommanderError, command: Command): VsimgError {
   const known = hintWithin(name.replace(/^vsimg /, ''), typed);
   if (known !== undefined) return new VsimgError('usage', message, { hint: known });
   if (error.code === 'commander.missingArgument') {
-    const words = command.usage().replace(/ \[OPTION\.\.\.\]$/, '');
+    const words = command.usage().replace(/ \[OPTION\.\.\.\]/, '');
     return new VsimgError('usage', message, { hint: `write '${name} ${words}'; ${see}` });
   }
   // What commander says when nothing is left to parse is meant for its own code.

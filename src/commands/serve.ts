@@ -1,8 +1,9 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
-import { inSmallHeap } from '../cli/heap.ts';
+
+import type { Invocation } from '../cli/invocation.ts';
 import { parseCount } from '../cli/number.ts';
-import { parseImage } from '../cli/target.ts';
+import { parseTarget } from '../cli/target.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import { withImage } from './opening.ts';
 import { type ServingPlan, serve } from './serving.ts';
@@ -20,8 +21,9 @@ export const definition: CommandDefinition = {
     {
       name: 'COMMAND',
       presence: 'any-number',
+      behindDashes: true,
       completes: 'file',
-      description: 'behind --: run this command with VSIMG_URI set, and serve until it ends',
+      description: 'run this command with VSIMG_URI set, and serve until it ends',
     },
   ],
   options: [
@@ -113,8 +115,8 @@ export const definition: CommandDefinition = {
 
 export async function run(context: CommandContext): Promise<number> {
   const { args } = context;
-  const path = parseImage(args.operand(0));
-  const command = args.operands.slice(1);
+  const path = servedImage(args.operand(0));
+  const command = commandOf(args);
   const access = args.has('read-only') ? 'read' : 'write';
   const address = addressOf(context, { hasCommand: command.length > 0 });
   const plan: ServingPlan = {
@@ -128,9 +130,38 @@ export async function run(context: CommandContext): Promise<number> {
     idleSeconds: args.has('idle-exit') ? countOf(context, 'idle-exit', 0, MAX_IDLE_SECONDS) : undefined,
     only: args.values('export'),
   };
-  return withImage(context, { path, mode: access, caches: 'large' }, (image) =>
-    inSmallHeap(() => serve(context, image, plan)),
-  );
+  return withImage(context, { path, mode: access, caches: 'large' }, (image) => serve(context, image, plan));
+}
+
+/** Errors: 'usage' for one of its versions. */
+function servedImage(text: string): string {
+  const { path, rev } = parseTarget(text);
+  if (rev === null) return path;
+  throw new VsimgError('usage', `serve takes an image, and '@${rev}' names one of its versions`, {
+    hint: `all are served; for this one alone write '${path} -x ${rev}'`,
+  });
+}
+
+/** What is to be run; nothing to serve until the end. Errors: 'usage' for words that are meant for something else. */
+function commandOf(args: Invocation): readonly string[] {
+  const command = args.operands.slice(1);
+  const stray = command.length > args.behindDashes.length ? command[0] : undefined;
+  if (stray !== undefined) {
+    const others = /^\d+$/.test(stray) ? `a port '--port ${stray}'` : `a port '--port N'`;
+    throw new VsimgError('usage', `'${stray}' is one word too many: a command stands behind --`, {
+      hint: `a version is '-x ${stray}', ${others}, a command '-- COMMAND'`,
+    });
+  }
+  if (command.length > 1 && command.some(isForShell))
+    throw new VsimgError('usage', 'several words are run as they are, without putting in what a variable holds', {
+      hint: `give one word in quotes, which a shell runs: -- '${command.join(' ')}'`,
+    });
+  return command;
+}
+
+/** A variable by itself, or within a word; what has blanks, or stands behind -c, is for a shell that is run. */
+function isForShell(word: string, index: number, words: readonly string[]): boolean {
+  return /^\S*\$\{?VSIMG_\S*$/.test(word) && !/^-\w*c$/.test(words[index - 1] ?? '');
 }
 
 /** Errors: 'usage'. */

@@ -85,7 +85,8 @@ export class SessionCommand {
       return await module.run(shared);
     } catch (error) {
       const known = asPassedError(error);
-      if (!(known instanceof VsimgError) || module.statusFor === undefined) throw known;
+      // What a batch does not allow has nothing to do with what the command would say.
+      if (!(known instanceof VsimgError) || module.statusFor === undefined || known.code === 'refused') throw known;
       throw known.retold({ exitStatus: module.statusFor(known) });
     }
   }
