@@ -1,3 +1,5 @@
+const SERVE = "it is 'vsimg serve', which serves every version over NBD";
+
 /** Words of qemu-img and git that are no commands here, with the words that do it. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   add: "there is no staging: 'vsimg write' changes the working state, 'vsimg commit' keeps it",
@@ -15,8 +17,10 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   convert: "'vsimg import' turns a raw image into a version, 'vsimg export' a version into a raw image",
   copy: 'an image is one file: copy it',
   'cherry-pick': "versions of disks can not be merged; 'vsimg diff' shows what differs",
+  daemon: SERVE,
   dd: "'vsimg read' and 'vsimg write' move bytes",
   dump: "'vsimg read' prints bytes of a version",
+  'export-nbd': SERVE,
   find: "'vsimg log --range OFF:LEN' and 'vsimg blame' tell who changed a part of the disk",
   fetch: 'an image is one file: copy it',
   fsck: "it is 'vsimg check'",
@@ -29,9 +33,13 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   man: "it is 'vsimg help COMMAND'",
   merge:
     "versions of disks can not be merged; 'vsimg diff' shows what differs, 'vsimg squash' joins versions that follow each other",
-  mount: "'vsimg export' writes a version to a file or a device, which can be mounted",
+  mount:
+    "'vsimg export' writes a version to a file or a device, which can be mounted; 'vsimg serve' serves it over NBD",
   mv: "an image is one file: move it; a branch gets another name with 'vsimg branch'",
   prune: "'vsimg forget' removes versions by rules, 'vsimg gc' gives back their space",
+  nbd: SERVE,
+  nbdkit: SERVE,
+  'qemu-nbd': SERVE,
   pull: 'an image is one file: copy it',
   push: 'an image is one file: copy it',
   rebase: "an image needs no other file; 'vsimg checkout' continues from any version",
@@ -49,6 +57,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   save: "it is 'vsimg commit'",
   snapshot: "'vsimg commit' makes one, 'vsimg log' lists them, 'vsimg checkout' goes back, 'vsimg delete' removes",
   snapshots: "it is 'vsimg log'",
+  share: SERVE,
   size: "it is 'vsimg info' or, of versions, 'vsimg du'",
   stash: "'vsimg commit' keeps what was changed, on a branch of its own if it is only for now",
   stats: "it is 'vsimg info' or, of versions, 'vsimg du'",
