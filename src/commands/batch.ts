@@ -85,7 +85,7 @@ export const definition: CommandDefinition = {
   statuses: [
     {
       status: EXIT_STATUS.differs,
-      meaning: 'a condition was not met, or check could not be carried out',
+      meaning: 'a condition was not met',
     },
     { status: EXIT_STATUS['check-errors'], meaning: 'check found errors' },
     { status: EXIT_STATUS['check-leaks'], meaning: 'check found leaked space, but no error' },

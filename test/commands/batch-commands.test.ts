@@ -224,11 +224,11 @@ describe('lines of a batch', () => {
     ['compare -q one.raw', 1, 'there are differences'],
     ['compare -q other.raw', 66, "there is no file 'other.raw'"],
     ['rev-parse --verify -q nothing', 66, 'there is no such version'],
-    ['check -q', 1, 'a check tells of what is published'],
+    ['check -q', 78, 'a check tells of what is published'],
     ['du', 78, 'the space of versions tells of what is published'],
     ['du 1', 78, 'the space of versions tells of what is published'],
     ['show --space', 78, 'the space of versions tells of what is published'],
-  ])('%s, after a change, is a condition that is not met: status %d', async (line, status, message) => {
+  ])('%s, after a change, is refused: status %d', async (line, status, message) => {
     const argv = ['batch', 'disk.vsi', '-c', 'write -q --data x', '-c', line, '-c', 'commit -m never'];
     expect(await fails(status, argv)).toContain(`-c 2: ${message}`);
     const { stderr } = await run([...argv, '--json']);
