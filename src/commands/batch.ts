@@ -69,7 +69,7 @@ export const definition: CommandDefinition = {
   ],
   details: [
     `The commands are ${COMMANDS.slice(0, -1).join(', ')} and ${COMMANDS.at(-1)}, with the words that they have elsewhere, but ` +
-      "without IMAGE: 'write boot.img --offset 1M', 'import disk.raw'. Another version is named by 'read -l REV'. 'compare B' compares " +
+      "without IMAGE: 'write boot.img --offset 1M', 'import disk.raw'. Another version is named by @REV in front or by -l, as in 'export @v1 v1.raw' and 'read -l v1'. 'compare B' compares " +
       "the working state with B; @REV is a version of the image there, as in 'compare @1 old.raw'.",
     'Options that all commands have, such as --json and --wait, are given once, to batch; only -q may stand in a line, for what ' +
       'that one prints. Messages go to stderr, so that stdout has the results alone.',

@@ -1,7 +1,7 @@
 import type { CommandContext } from '../cli/context.ts';
 import { type CommandDefinition, NULL_OPTION, REVISION_OPTION } from '../cli/definition.ts';
 import type { JsonObject } from '../cli/json.ts';
-import { parseTarget } from '../cli/target.ts';
+import { isSameFile, parseTarget } from '../cli/target.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { withImage } from './opening.ts';
@@ -46,7 +46,8 @@ interface Sides {
 export async function run(context: CommandContext): Promise<number> {
   const { args } = context;
   const { path, rev } = parseTarget(args.operand(0), args.value('revision'));
-  const named = rev === null ? args.operands.slice(1) : [rev, ...args.operands.slice(1)];
+  const others = args.operands.slice(1).map((name) => ownRevision(name, path));
+  const named = rev === null ? others : [rev, ...others];
   const sides = parseSides(named);
   return withImage(context, { path, mode: 'read-long' }, async (image) => {
     const { a, b } = image.info().head.version === null && sides.a === 'HEAD' ? { ...sides, a: null } : sides;
@@ -57,6 +58,13 @@ export async function run(context: CommandContext): Promise<number> {
         : await printText(context, image, { a, b });
     return args.has('exit-code') && totals.rangeCount > 0 ? EXIT_STATUS.differs : 0;
   });
+}
+
+/** `IMAGE@REV` of the image itself is that version of it. */
+function ownRevision(name: string, path: string): string {
+  if (!name.includes('@')) return name;
+  const other = parseTarget(name);
+  return other.rev !== null && isSameFile(other.path, path) ? other.rev : name;
 }
 
 /** The old and the new side; null is the working state. */

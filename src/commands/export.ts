@@ -76,10 +76,20 @@ export async function run(context: CommandContext): Promise<number> {
   if (seed !== undefined) checkSeeding(context, seed);
   if (destination === '-') requireDataOutput(context, 'name a file to write to');
   else requireDifferentFiles(path, destination);
+  await warnOfName(context, destination);
   return withImage(context, { path, mode: 'read-long' }, (image) =>
     seed === undefined
       ? exportAll(context, image, { rev, destination })
       : exportOver(context, image, { rev, destination, seed }),
+  );
+}
+
+/** What is written is raw, whatever it is called. */
+async function warnOfName({ io, output }: CommandContext, destination: string): Promise<void> {
+  const format = /\.(qcow2?|vmdk|vhdx?|vdi|qed)$/i.exec(destination)?.[1]?.toLowerCase();
+  if (format === undefined || output.quiet) return;
+  io.stderr.write(
+    `vsimg: '${destination}' will hold raw data, and no ${format}; for that run: vsimg serve IMAGE -x REV -- 'qemu-img convert -O ${format} $VSIMG_URI ${destination}'\n`,
   );
 }
 

@@ -141,7 +141,7 @@ async function printJson({ output }: CommandContext, image: Image, outcome: Outc
   await list.open({ filename: path, 'dry-run': dryRun, keep }, 'remove');
   for (const version of report.removed) await list.item(describeVersion(version));
   await list.close({
-    'deleted-tags': dryRun ? [] : report.removed.flatMap(({ tags }) => tags),
+    'deleted-tags': report.removed.flatMap(({ tags }) => tags),
     'reclaimed-bytes': length === null ? null : length.fileBytesBefore - length.fileBytesAfter,
   });
 }

@@ -84,6 +84,21 @@ interface Imported {
   readonly branch: string | null;
 }
 
+/** Errors: those of `openFileSource`, with what to do about a name that is no file's. */
+function openSource(name: string, imagePath: string): DataSource {
+  try {
+    return openFileSource(name);
+  } catch (error) {
+    if (!(error instanceof VsimgError) || error.code !== 'not-found') throw error;
+    const hint = /^nbds?(\+\w+)?:/.test(name)
+      ? `copy it: nbdcopy '${name}' - | vsimg import - ${imagePath}`
+      : name.endsWith('.vsi') && !imagePath.endsWith('.vsi')
+        ? `SRC comes first: 'vsimg import ${imagePath} ${name}'`
+        : undefined;
+    throw hint === undefined ? error : new VsimgError('not-found', error.message, { path: name, hint, cause: error });
+  }
+}
+
 export async function run(context: CommandContext): Promise<number> {
   const { args, output, cleanup } = context;
   const sourceName = args.operand(0);
@@ -98,7 +113,7 @@ export async function run(context: CommandContext): Promise<number> {
       hint: 'SRC is the raw image to import, and IMAGE the .vsi file that it goes into',
     });
   }
-  const opened = sourceName === '-' ? streamSource(standardInput(context)) : openFileSource(sourceName);
+  const opened = sourceName === '-' ? streamSource(standardInput(context)) : openSource(sourceName, path);
   const forget = cleanup.add(() => opened.close());
   try {
     const shownName = sourceName === '-' ? 'stdin' : `'${sourceName}'`;

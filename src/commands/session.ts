@@ -42,12 +42,15 @@ export class Session {
     if (index === -1)
       throw new VsimgError('usage', `'${name}' does not work on an image that is there`, { hint: 'run it by itself' });
     const definition = withoutImage(entry, module.definition, index);
-    const parsed = await parseArguments(entry, definition, { words, columns: () => 80 });
+    // '@v1' in front is that version of the image, as 'IMAGE@v1' is elsewhere.
+    const takesRevision = module.definition.arguments[index]?.name.includes('@REV') === true;
+    const [rev, rest] = takesRevision && isRevision(words[0] ?? '') ? [words[0], words.slice(1)] : ['', words];
+    const parsed = await parseArguments(entry, definition, { words: rest, columns: () => 80 });
     if (parsed.kind === 'help')
       throw new VsimgError('usage', 'there is no help here', { hint: `see 'vsimg ${name} --help'` });
     const { args } = parsed;
     const { image } = this.#settings;
-    const operands = name === 'compare' ? sides(args, image.path) : args.operands.toSpliced(index, 0, image.path);
+    const operands = name === 'compare' ? sides(args, image.path) : args.operands.toSpliced(index, 0, image.path + rev);
     return new SessionCommand(name, { module, args: args.withOperands(operands), settings: this.#settings });
   }
 }

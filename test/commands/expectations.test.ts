@@ -154,7 +154,7 @@ const OF_VERSIONS: readonly Row[] = [
   ['log vm.vsi -1 --oneline', 0, /^2 [^\n]*\n$/],
   ['log vm.vsi --all', 64, /all versions are listed/],
   ['tag vm.vsi -l', 64, /lists all/],
-  ['diff vm.vsi@1 vm.vsi@2', 64, /'vsimg compare'/],
+  ['diff vm.vsi@1 vm.vsi@2', 0, /./],
   ['compare vm.vsi 1 2', 64, /IMAGE@A IMAGE@B/],
   ['squash vm.vsi 1 2', 64, /write A\.\.B/],
   ['tag --lock vm.vsi v1.0', 0, /locked\) first/],

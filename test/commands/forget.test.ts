@@ -82,7 +82,7 @@ describe('vsimg forget', () => {
     const before = await generation();
     const argv = ['forget', 'a.vsi', '--keep-within', '2d1h'];
     const planned = await json([...argv, '--dry-run', '--gc'], later);
-    expect(planned).toMatchObject({ 'dry-run': true, 'deleted-tags': [], 'reclaimed-bytes': expect.any(Number) });
+    expect(planned).toMatchObject({ 'dry-run': true, 'deleted-tags': ['v1'], 'reclaimed-bytes': expect.any(Number) });
     expect(await json([...argv, '--dry-run'], later)).toMatchObject({ 'reclaimed-bytes': null });
     expect(await ok([...argv, '-n', '--gc'], later)).toMatch(
       /\nnothing was removed: this was a dry run \(with gc: \S+ [KM]iB -> \S+ [KM]iB\)\n$/,
