@@ -93,7 +93,7 @@ export const definition: CommandDefinition = {
       'of its own; then nothing is printed, and the server ends with its last client.',
     'What a client is promised: a write is kept in memory (at most 16 MiB) until it is flushed, as a disk does with its cache. FLUSH, and FUA ' +
       'for a single write, return when it would survive a power cut. When the writer leaves, and when the server is told to stop ' +
-      '(SIGTERM, SIGINT, SIGHUP), all is flushed. A server that is killed leaves what was flushed last, or later writes too, and every version whole.',
+      '(SIGTERM, SIGINT, SIGHUP), all is flushed. A server that is killed leaves what was flushed last, or later writes too, and every version whole. After a change that failed half-way, as on a full disk, writes and commands that change the image fail until the server is started again; what was flushed is there.',
     "The working state is written to, not committed: 'vsimg commit IMAGE' makes a version of it, also while the server runs and a client has it open. " +
       'The version then holds every write that was answered before, as a disk does after a power cut: a file system with a journal ' +
       'is whole after its journal is replayed, as it is at mounting. For more, let the guest sync or freeze its file systems (fsfreeze) first.',
@@ -101,7 +101,7 @@ export const definition: CommandDefinition = {
       'With --read-only no lock is held: others write, commit and gc, new versions can be opened as soon as they are there, and who has the ' +
       'working state open keeps the state that he found.',
     "Block status: 'base:allocation' tells holes from data. 'vsimg:changed-since:REV' and, for clients of qemu, 'qemu:dirty-bitmap:REV' mark (1) what differs from " +
-      'version REV, so that a backup copies only that.',
+      'version REV, so that a backup copies only that. Lists of contexts have 32 names at most; any other can be asked for.',
     'Protocol: fixed newstyle; structured replies, holes in reads and block status; READ, WRITE, FLUSH, TRIM, WRITE_ZEROES (fast), CACHE, FUA; more than one connection of ' +
       'a client only for versions named by number, id or tag. A request has at most 32 MiB. No extended headers. Compatible with libnbd, nbdkit, qemu and the Linux kernel.',
     'It listens at a Unix socket or at 127.0.0.1. Everybody who can connect can read all versions: other addresses are refused unless --tls require is ' +
