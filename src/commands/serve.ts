@@ -1,6 +1,5 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
-
 import type { Invocation } from '../cli/invocation.ts';
 import { parseCount } from '../cli/number.ts';
 import { parseTarget } from '../cli/target.ts';

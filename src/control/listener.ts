@@ -16,11 +16,13 @@ export class ControlListener {
   readonly #server: Server;
   readonly #path: string;
   readonly #going = new Set<Promise<void>>();
+  /** Of those who did not say yet what they want. */
+  readonly #silent = new Set<Socket>();
 
   private constructor(path: string, handler: ControlHandler) {
     this.#path = path;
     this.#server = createServer((socket) => {
-      const going = serveOne(socket, handler).finally(() => this.#going.delete(going));
+      const going = this.#serve(socket, handler).finally(() => this.#going.delete(going));
       this.#going.add(going);
     });
   }
@@ -35,7 +37,8 @@ export class ControlListener {
     fs.rmSync(path, { force: true });
     const listener = new ControlListener(path, handler);
     await new Promise<void>((resolve, reject) => {
-      listener.#server.once('error', (cause) => reject(systemError(`cannot listen at '${path}'`, cause, { path })));
+      // Later errors are of callers that could not be let in.
+      listener.#server.on('error', (cause) => reject(systemError(`cannot listen at '${path}'`, cause, { path })));
       listener.#server.listen({ path }, resolve);
     });
     return listener;
@@ -45,33 +48,37 @@ export class ControlListener {
   async close(): Promise<void> {
     this.#server.close();
     this.dispose();
+    for (const socket of this.#silent) socket.destroy();
     await Promise.all(this.#going);
+  }
+
+  async #serve(socket: Socket, handler: ControlHandler): Promise<void> {
+    // A command that was begun is brought to its end, whether somebody waits for it or not.
+    socket.on('error', () => {});
+    this.#silent.add(socket);
+    const request = await firstRequest(socket).finally(() => this.#silent.delete(socket));
+    if (request === undefined) {
+      socket.destroy();
+      return;
+    }
+    const waiting: (() => void)[] = [];
+    for (const event of ['drain', 'close'])
+      socket.on(event, () => {
+        for (const wake of waiting.splice(0)) wake();
+      });
+    const reply = async (message: ControlReply): Promise<void> => {
+      if (socket.destroyed || socket.write(encodeReply(message))) return;
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    };
+    const status = await handler(request, reply);
+    await reply({ kind: 'status', status });
+    socket.end();
   }
 
   /** At once. Never throws. */
   dispose(): void {
     fs.rmSync(this.#path, { force: true });
   }
-}
-
-async function serveOne(socket: Socket, handler: ControlHandler): Promise<void> {
-  // A command that was begun is brought to its end, whether somebody waits for it or not.
-  socket.on('error', () => {});
-  const request = await firstRequest(socket);
-  if (request === undefined) {
-    socket.destroy();
-    return;
-  }
-  const reply = async (message: ControlReply): Promise<void> => {
-    if (socket.destroyed || socket.write(encodeReply(message))) return;
-    await new Promise<void>((resolve) => {
-      socket.once('drain', resolve);
-      socket.once('close', resolve);
-    });
-  };
-  const status = await handler(request, reply);
-  await reply({ kind: 'status', status });
-  socket.end();
 }
 
 function firstRequest(socket: Socket): Promise<ControlRequest | undefined> {

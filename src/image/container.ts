@@ -36,7 +36,7 @@ const TREE_TITLES: { readonly [name in TreeName]: string } = {
 const MIB = 1024 * 1024;
 const CACHES = {
   small: { pageBytes: 8 * MIB, decodedBytes: 4 * MIB, tables: { cachedTables: 128, cachedTableBytes: MIB } },
-  large: { pageBytes: 8 * MIB, decodedBytes: 16 * MIB, tables: { cachedTables: 2048, cachedTableBytes: 3 * MIB } },
+  large: { pageBytes: 8 * MIB, decodedBytes: 16 * MIB, tables: { cachedTables: 2048, cachedTableBytes: 2 * MIB } },
 } as const;
 
 export interface ContainerOptions {
@@ -176,7 +176,8 @@ export class Container {
 
   /** Opens `storage`, which holds this container, to be changed there beside the same readers. */
   openCopy(storage: Storage): Container {
-    return Container.open(storage, this.options);
+    // For moments only: what is read once is not worth much memory.
+    return Container.open(storage, { ...this.options, caches: 'small' });
   }
 
   /** Bytes that the file lacks. */

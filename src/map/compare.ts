@@ -223,6 +223,13 @@ interface MapChange {
   readonly after: Extent | undefined;
 }
 
+/** Passes over a page of one side that covers nothing from `block` on; false if neither has one in front. */
+function isSkippedBefore(block: number, left: MapCursor, right: MapCursor): boolean {
+  const cursor = left.isBefore(block) ? left : right.isBefore(block) ? right : undefined;
+  cursor?.skip();
+  return cursor !== undefined;
+}
+
 /** In front of the range there may be more, of pages that only one side passed over. */
 function* mapChanges(a: ExtentMap, b: ExtentMap, within: BlockRange): Generator<MapChange> {
   if (isSameInline(a.tree, b.tree)) return;
@@ -232,14 +239,7 @@ function* mapChanges(a: ExtentMap, b: ExtentMap, within: BlockRange): Generator<
     left.skipSame(right);
     if (left.front === 'end' && right.front === 'end') return;
     if (Math.min(left.key, right.key) >= within.end) return;
-    if (left.isBefore(within.start)) {
-      left.skip();
-      continue;
-    }
-    if (right.isBefore(within.start)) {
-      right.skip();
-      continue;
-    }
+    if (isSkippedBefore(within.start, left, right)) continue;
     if (left.front === 'page' && left.key <= right.key) {
       if (right.front !== 'page' || right.key !== left.key) left.descend();
       else if (isSameFrontPage(left, right)) {
@@ -292,9 +292,8 @@ export function haveSamePages(a: ExtentMap, b: ExtentMap, within: BlockRange): b
   const left = new MapCursor(a);
   const right = new MapCursor(b);
   while (left.front === 'page' && right.front === 'page') {
-    if (left.isBefore(within.start)) left.skip();
-    else if (right.isBefore(within.start)) right.skip();
-    else if (left.key === right.key && isSameFrontPage(left, right)) {
+    if (isSkippedBefore(within.start, left, right)) continue;
+    if (left.key === right.key && isSameFrontPage(left, right)) {
       // What lies before the first page of a map belongs to that page.
       if (Math.min(left.end, right.end) >= within.end) return true;
       if (left.end !== right.end) return false;

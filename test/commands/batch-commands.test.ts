@@ -300,14 +300,26 @@ describe('lines of a batch', () => {
   });
 });
 
+interface Document {
+  readonly 'actual-size'?: number;
+  readonly 'format-specific'?: {
+    readonly data: Readonly<Record<string, unknown>> & {
+      readonly generation: number;
+      readonly space: { readonly 'data-bytes': number };
+    };
+  };
+  readonly ranges?: readonly Readonly<Record<string, unknown>>[];
+}
+
 /** Without what depends on where in the file something lies, and how often was published. */
-// biome-ignore lint/suspicious/noExplicitAny: documents of all shapes
-function withoutPlaces(document: any): unknown {
+function withoutPlaces(document: Document): unknown {
   const { 'actual-size': _, ...rest } = document;
-  if ('format-specific' in rest) {
-    const { generation, space, ...data } = rest['format-specific'].data;
+  const specific = rest['format-specific'];
+  if (specific !== undefined) {
+    const { generation, space, ...data } = specific.data;
     return { ...rest, 'format-specific': { data, holdsData: space['data-bytes'] > 0, published: generation > 0 } };
   }
-  const isMap = rest.ranges?.[0]?.depth !== undefined;
-  return isMap ? { ...rest, ranges: rest.ranges.map(({ offset, ...range }: { offset?: number }) => range) } : rest;
+  const { ranges } = rest;
+  if (ranges?.[0]?.['depth'] === undefined) return rest;
+  return { ...rest, ranges: ranges.map(({ offset: _offset, ...range }) => range) };
 }

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { kill } from 'node:process';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { BINARY } from '../support/cli.ts';
@@ -151,6 +153,15 @@ describe('the socket for commands', () => {
     expect(readdirSync(at)).toHaveLength(1);
     await server.stop();
     expect(readdirSync(at)).toEqual([]);
+  });
+
+  it('keeps no server from ending because somebody connects and says nothing', async () => {
+    const server = await startServing(place, [], { env });
+    const at = `${env.XDG_RUNTIME_DIR}/vsimg`;
+    const silent = connect({ path: `${at}/${readdirSync(at)[0]}` });
+    await once(silent, 'connect');
+    expect((await server.stop()).status).toBe(0);
+    silent.destroy();
   });
 
   it('is not used in a directory that others could change', async () => {
