@@ -10,17 +10,15 @@ import { checkRefName } from '../versions/refs.ts';
 import type { CommitOptions } from './api.ts';
 import type { Container } from './container.ts';
 import { diffViews } from './diff.ts';
-import type { View } from './view.ts';
+import { type View, versionView } from './view.ts';
 
 /** Hashed at a time. */
 const DIGEST_BYTES = 16 * 1024;
 
 /** The version that HEAD stands for as a view; an empty disk of the same size before the first one. */
 export function headView(container: Container): View {
-  const { head, pages, versions } = container;
-  if (head.version === null) return { map: new ExtentMap(pages, null), sizeBytes: container.workingSizeBytes };
-  const version = versions.need(head.version);
-  return { map: new ExtentMap(pages, version.map), sizeBytes: version.sizeBytes };
+  const { head, pages, workingSizeBytes: sizeBytes } = container;
+  return head.version === null ? { map: new ExtentMap(pages, null), sizeBytes } : versionView(container, head.version);
 }
 
 export function workingView(container: Container): View {

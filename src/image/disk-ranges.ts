@@ -1,16 +1,10 @@
 import { EXTENT_KIND } from '../format/extent-page.ts';
-import { ExtentMap } from '../map/extent-map.ts';
 import type { ByteRange } from '../storage/transfer.ts';
-import { resolveRevision } from '../versions/revision.ts';
 import type { Container } from './container.ts';
 import { diffViews } from './diff.ts';
 import type { DiskRun } from './disk.ts';
-import { checkRange, type View, viewRuns } from './view.ts';
-
-/** Errors: 'not-found', 'usage' for an ambiguous prefix. */
-export function resolve({ versions, refs, head }: Container, rev: string): number {
-  return resolveRevision(rev, { versions, refs, head: head.version });
-}
+import { resolve } from './resolve.ts';
+import { checkRange, type View, versionView, viewRuns } from './view.ts';
 
 /** Data and holes of `[start, end)`. */
 export function* diskRuns(container: Container, view: View, { start, end }: ByteRange): Generator<DiskRun> {
@@ -28,8 +22,7 @@ export function* diskRuns(container: Container, view: View, { start, end }: Byte
 
 /** Where `view` may differ from a version. */
 export function* changesBetween(container: Container, rev: string, view: View, range: ByteRange): Generator<ByteRange> {
-  const { map, sizeBytes } = container.versions.need(resolve(container, rev));
-  const before = { map: new ExtentMap(container.pages, map), sizeBytes };
+  const before = versionView(container, resolve(container, rev));
   for (const { start, length } of diffViews(before, view, container.blockBytes, range))
     yield { start, end: start + length };
 }

@@ -1,6 +1,5 @@
 import { VsimgError } from '../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../format/version-record.ts';
-import { ExtentMap } from '../map/extent-map.ts';
 import { openScratchFile } from '../storage/scratch-file.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { ByteRange } from '../storage/transfer.ts';
@@ -9,10 +8,11 @@ import { commitBeside } from './beside.ts';
 import { checkMessage, workingView } from './commit.ts';
 import type { Container } from './container.ts';
 import type { Change, Disk, DiskRun } from './disk.ts';
-import { changesBetween, diskRuns, resolve } from './disk-ranges.ts';
+import { changesBetween, diskRuns } from './disk-ranges.ts';
 import type { Looks } from './looks.ts';
+import { resolve } from './resolve.ts';
 import { ScratchDisk } from './scratch-disk.ts';
-import { readBytes, type View } from './view.ts';
+import { readBytes, type View, versionView } from './view.ts';
 import { WorkingDisk } from './working-disk.ts';
 
 /** A disk that somebody has open, and how to give it up. */
@@ -150,8 +150,7 @@ class StateDisk implements Disk {
     // gc writes maps anew, and then gives up the old ones.
     const { edits } = container.versions;
     if (this.#known?.container !== container || this.#known.edits !== edits) {
-      const { map, sizeBytes } = container.versions.need(this.#number);
-      this.#known = { container, edits, view: { map: new ExtentMap(container.pages, map), sizeBytes } };
+      this.#known = { container, edits, view: versionView(container, this.#number) };
     }
     return this.#known.view;
   }

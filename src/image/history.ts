@@ -1,6 +1,4 @@
-import { ExtentMap } from '../map/extent-map.ts';
 import type { ByteRange } from '../storage/transfer.ts';
-import { resolveRevision } from '../versions/revision.ts';
 import { Ancestry } from './ancestry.ts';
 import type { BlameRange, DiskPart, HeatMap, HeatOptions, PlacedRange } from './api.ts';
 import { type BlameOptions, blame } from './blame.ts';
@@ -9,7 +7,8 @@ import { heatMap } from './heat.ts';
 import { Lineage } from './lineage.ts';
 import type { Looks } from './looks.ts';
 import { placedRanges } from './placed.ts';
-import { checkRange, type View } from './view.ts';
+import { resolve } from './resolve.ts';
+import { checkRange, type View, versionView } from './view.ts';
 
 interface Found {
   readonly version: number | null;
@@ -82,13 +81,8 @@ export class History {
 
   #find({ rev, start, end }: DiskPart): Found {
     const { container } = this.#looks;
-    const { versions, refs, head, pages } = container;
-    const version = rev === null ? null : resolveRevision(rev, { versions, refs, head: head.version });
-    let view = workingView(container);
-    if (version !== null) {
-      const { map, sizeBytes } = versions.need(version);
-      view = { map: new ExtentMap(pages, map), sizeBytes };
-    }
+    const version = rev === null ? null : resolve(container, rev);
+    const view = version === null ? workingView(container) : versionView(container, version);
     const range = { start, end: end ?? Math.max(start, view.sizeBytes) };
     checkRange(range.start, range.end, view.sizeBytes);
     return { version, view, range };

@@ -1,8 +1,6 @@
 import { VsimgError } from '../errors.ts';
-import { ExtentMap } from '../map/extent-map.ts';
 import type { ByteRange, DataSource, DataTarget, Piece } from '../storage/transfer.ts';
 import type { RefKind } from '../versions/refs.ts';
-import { resolveRevision } from '../versions/revision.ts';
 import type {
   CheckReport,
   CommitOptions,
@@ -35,6 +33,7 @@ import { type LookSource, Looks } from './looks.ts';
 import { measureReclaim } from './reclaim.ts';
 import { checkRepair, repairContainer } from './repair.ts';
 import { checkResize, resizeWorking } from './resize.ts';
+import { resolve } from './resolve.ts';
 import { salvagePieces } from './salvage.ts';
 import { exportChanges, type SeedOptions, type SeedReport } from './seed.ts';
 import { refuseHeld, withoutPublishing } from './transaction.ts';
@@ -49,7 +48,7 @@ import {
 } from './transfer.ts';
 import { measureUsage } from './usage.ts';
 import { VersionEdits } from './version-edits.ts';
-import { checkRange, copiedPieces, type View, viewDataRanges } from './view.ts';
+import { checkRange, copiedPieces, type View, versionView, viewDataRanges } from './view.ts';
 import { writeBytes, zeroBytes } from './write.ts';
 
 const LOOK_BYTES = 1024 * 1024;
@@ -134,10 +133,7 @@ export class Image {
 
   /** Errors: 'not-found' (the hint names the nearest), 'usage' for an ambiguous prefix. */
   resolve(rev: string): number {
-    return this.looks.look(() => {
-      const { versions, refs, head } = this.container;
-      return resolveRevision(rev, { versions, refs, head: head.version });
-    });
+    return this.looks.look(() => resolve(this.container, rev));
   }
 
   version(rev: string | number): VersionInfo {
@@ -172,9 +168,7 @@ export class Image {
   }
 
   private view(rev: string | null): View {
-    if (rev === null) return workingView(this.container);
-    const version = this.container.versions.need(this.resolve(rev));
-    return { map: new ExtentMap(this.container.pages, version.map), sizeBytes: version.sizeBytes };
+    return rev === null ? workingView(this.container) : versionView(this.container, this.resolve(rev));
   }
 
   sizeOf(rev: string | null): number {

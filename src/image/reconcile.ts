@@ -1,8 +1,8 @@
 import { unlessCorrupt } from '../errors.ts';
 import { EXTENT_KIND, type Extent } from '../format/extent-page.ts';
 import type { ExtentMap, MapChange } from '../map/extent-map.ts';
+import type { BlockSet } from '../storage/block-set.ts';
 import { turnGiver } from '../storage/turns.ts';
-import type { BlockSet } from './block-set.ts';
 import { headView } from './commit.ts';
 import type { Container } from './container.ts';
 import { readBlocks } from './view.ts';

@@ -1,6 +1,6 @@
+import { BlockSet } from '../storage/block-set.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { ByteRange, Piece } from '../storage/transfer.ts';
-import { BlockSet } from './block-set.ts';
 import type { Disk, DiskRun, DiskWriting } from './disk.ts';
 import { checkRange } from './view.ts';
 

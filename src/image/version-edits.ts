@@ -1,6 +1,5 @@
 import { turnGiver } from '../storage/turns.ts';
 import { checkRefName, type RefKind } from '../versions/refs.ts';
-import { resolveRevision } from '../versions/revision.ts';
 import { planAmendment } from './amend.ts';
 import type {
   AmendOptions,
@@ -18,6 +17,7 @@ import { describeVersion } from './describe.ts';
 import { findForgettable } from './forget.ts';
 import { planLocks } from './lock.ts';
 import { checkNaming } from './name.ts';
+import { resolve } from './resolve.ts';
 import { versionsBetween } from './squash.ts';
 
 /** A change that was decided on and not made yet. */
@@ -149,10 +149,6 @@ async function describeAll(container: Container, numbers: readonly number[]): Pr
     await giveTurn();
   }
   return described;
-}
-
-function resolve({ versions, refs, head }: Container, rev: string): number {
-  return resolveRevision(rev, { versions, refs, head: head.version });
 }
 
 function resolveAll(container: Container, revs: readonly string[]): number[] {

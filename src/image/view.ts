@@ -1,6 +1,6 @@
 import { unlessCorrupt, VsimgError } from '../errors.ts';
 import { EXTENT_KIND } from '../format/extent-page.ts';
-import type { ExtentMap, Run } from '../map/extent-map.ts';
+import { ExtentMap, type Run } from '../map/extent-map.ts';
 import type { ByteRange, Piece } from '../storage/transfer.ts';
 import type { Container } from './container.ts';
 
@@ -11,6 +11,12 @@ export interface View {
 }
 
 const PIECE_BYTES = 1024 * 1024;
+
+/** Errors: 'corrupt' if there is no such version. */
+export function versionView({ versions, pages }: Container, number: number): View {
+  const { map, sizeBytes } = versions.need(number);
+  return { map: new ExtentMap(pages, map), sizeBytes };
+}
 
 /** Errors: 'usage' when `[start, end)` is not inside the disk. */
 export function checkRange(start: number, end: number, sizeBytes: number): void {

@@ -1,5 +1,5 @@
+import { BlockSet } from '../storage/block-set.ts';
 import type { ByteRange } from '../storage/transfer.ts';
-import { BlockSet } from './block-set.ts';
 import { workingView } from './commit.ts';
 import type { Container } from './container.ts';
 import { DirtyBlocks } from './dirty-blocks.ts';

@@ -1,9 +1,8 @@
+import { BlockSet } from './block-set.ts';
 import { MemoryStorage } from './memory.ts';
 import type { Storage } from './storage.ts';
 
 const PAGE_BYTES = 4096;
-/** Pages of one bitmap. */
-const GROUP_PAGES = 32_768;
 /** From then on, what is written goes to a storage that takes no memory. */
 const MEMORY_BYTES = 32 * 1024 * 1024;
 const COPY_BYTES = 1024 * 1024;
@@ -22,8 +21,8 @@ export class Overlay implements Storage {
   #sizeBytes: number;
   /** What lies behind it in the base is not part of this storage any more. */
   #baseEnd: number;
-  /** Which pages are in `#upper`, a bit each, by group. */
-  readonly #groups = new Map<number, Uint8Array>();
+  /** Pages that are in `#upper`. */
+  readonly #pages = new BlockSet();
 
   constructor(base: Storage, spill: () => Storage) {
     this.name = base.name;
@@ -60,7 +59,7 @@ export class Overlay implements Storage {
     if (position % PAGE_BYTES !== 0) this.#copyUp(first);
     if (end % PAGE_BYTES !== 0) this.#copyUp(last);
     this.#upper.write(buffer, position);
-    for (let page = first; page <= last; page++) this.#mark(page);
+    this.#pages.add(first, last + 1);
     this.#sizeBytes = Math.max(this.#sizeBytes, end);
   }
 
@@ -88,36 +87,19 @@ export class Overlay implements Storage {
   /** The pages from `at` on that are all written, or all not, as far as `limit`. */
   #runFrom(at: number, limit: number): { readonly end: number; readonly isWritten: boolean } {
     let page = Math.floor(at / PAGE_BYTES);
-    const isWritten = this.#isMarked(page);
+    const isWritten = this.#pages.has(page);
     do page++;
-    while (page * PAGE_BYTES < limit && this.#isMarked(page) === isWritten);
+    while (page * PAGE_BYTES < limit && this.#pages.has(page) === isWritten);
     return { end: Math.min(limit, page * PAGE_BYTES), isWritten };
   }
 
   /** Of a page that is written in part the rest comes from the base. */
   #copyUp(page: number): void {
-    if (this.#isMarked(page)) return;
+    if (this.#pages.has(page)) return;
     const bytes = new Uint8Array(PAGE_BYTES);
     this.#readBase(bytes, page * PAGE_BYTES);
     this.#upper.write(bytes, page * PAGE_BYTES);
-    this.#mark(page);
-  }
-
-  #isMarked(page: number): boolean {
-    const index = page % GROUP_PAGES;
-    const bits = this.#groups.get((page - index) / GROUP_PAGES);
-    return bits !== undefined && ((bits[index >>> 3] as number) & (1 << (index & 7))) !== 0;
-  }
-
-  #mark(page: number): void {
-    const index = page % GROUP_PAGES;
-    const group = (page - index) / GROUP_PAGES;
-    let bits = this.#groups.get(group);
-    if (bits === undefined) {
-      bits = new Uint8Array(GROUP_PAGES / 8);
-      this.#groups.set(group, bits);
-    }
-    bits[index >>> 3] = (bits[index >>> 3] as number) | (1 << (index & 7));
+    this.#pages.add(page, page + 1);
   }
 
   #leaveMemory(): void {

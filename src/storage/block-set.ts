@@ -1,4 +1,4 @@
-/** Blocks of one part of the disk, a bit each. */
+/** Blocks of one part of a disk or file, a bit each. */
 const PART_BLOCKS = 32_768;
 
 /** Runs of blocks `[start, end)`. */
@@ -8,7 +8,7 @@ export interface BlockRun {
   readonly isMember: boolean;
 }
 
-/** A set of block numbers that takes memory only for parts of the disk that have members. */
+/** A set of block numbers that takes memory only for parts that have members. */
 export class BlockSet {
   readonly #parts = new Map<number, Uint8Array>();
 
