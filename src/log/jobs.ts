@@ -1,7 +1,8 @@
 import type { Descriptor } from '../storage/descriptor.ts';
 import { type FetchJob, type FetchResult, runFetchJob } from './fetch-job.ts';
 import { type FillJob, type FillResult, runFillJob } from './fill-job.ts';
-import { runSealJob, type SealJob, type SealResult } from './seal-job.ts';
+import type { SealColumns } from './seal.ts';
+import { runSealJob, type SealJob } from './seal-job.ts';
 
 /**
  * What can be done on any thread. Jobs and their results are plain data; buffers are shared memory, and files are
@@ -9,7 +10,7 @@ import { runSealJob, type SealJob, type SealResult } from './seal-job.ts';
  */
 export type Job = SealJob | FillJob | FetchJob;
 
-export type ResultOf<J extends Job> = J extends SealJob ? SealResult : J extends FillJob ? FillResult : FetchResult;
+export type ResultOf<J extends Job> = J extends SealJob ? SealColumns : J extends FillJob ? FillResult : FetchResult;
 
 /** Errors: 'unsupported' when this machine lacks what a chunk needs. */
 export function runJob<J extends Job>(job: J): ResultOf<J> {

@@ -6,8 +6,8 @@ import { type Seal, type SealColumns, Sealer, sealColumns } from './seal.ts';
 export interface SealJob {
   readonly kind: 'seal';
   readonly raw: Uint8Array;
-  /** As long as `raw` at least. */
-  readonly into: Uint8Array;
+  /** As long as `raw` at least; needed unless `isSealedInPlace`. */
+  readonly into: Uint8Array | undefined;
   readonly blockBytes: number;
   readonly compression: Compression;
   readonly chunks: readonly RawChunk[];
@@ -23,17 +23,19 @@ export interface RawChunk {
   readonly seal?: Seal | undefined;
 }
 
-export interface SealResult extends SealColumns {
-  /** Stored bytes stand one behind the other from the start of this buffer on. */
-  readonly where: 'raw' | 'into';
+/** True if the stored bytes of all chunks stand where the raw ones do. */
+export function isSealedInPlace({ compression, chunks }: Pick<SealJob, 'compression' | 'chunks'>): boolean {
+  return (
+    compression.codec === 'none' &&
+    chunks.every(({ present, seal }) => present === undefined && (seal?.codec ?? CODEC.raw) === CODEC.raw)
+  );
 }
 
-export function runSealJob({ raw, into, blockBytes, compression, chunks }: SealJob): SealResult {
+/** Stored bytes stand one behind the other from the start of `into` on. */
+export function runSealJob({ raw, into = raw, blockBytes, compression, chunks }: SealJob): SealColumns {
   const amount = chunks.length > 1 ? 'many' : 'few';
   const sealer = new Sealer({ blockBytes, compression, amount });
-  const isInPlace =
-    compression.codec === 'none' &&
-    chunks.every(({ present, seal }) => present === undefined && (seal?.codec ?? CODEC.raw) === CODEC.raw);
+  const isInPlace = isSealedInPlace({ compression, chunks });
   const seals: (Seal | undefined)[] = [];
   let end = 0;
   for (const chunk of chunks) {
@@ -56,7 +58,7 @@ export function runSealJob({ raw, into, blockBytes, compression, chunks }: SealJ
     end += seal.storedBytes;
     seals.push(seal);
   }
-  return { ...sealColumns(seals), where: isInPlace ? 'raw' : 'into' };
+  return sealColumns(seals);
 }
 
 /** A copy: others still read what is being sealed. */

@@ -36,6 +36,7 @@ export class OpenSegment {
   blockCount = 0;
   private readonly blockBytes: number;
   private readonly dead: Uint8Array;
+  private deadCount = 0;
 
   constructor(firstLog: number, buffer: SegmentBuffer, blockBytes: number) {
     this.firstLog = firstLog;
@@ -98,11 +99,15 @@ export class OpenSegment {
   }
 
   markDead(log: number, count: number): void {
-    this.dead.fill(1, log - this.firstLog, log - this.firstLog + count);
+    const first = log - this.firstLog;
+    for (let block = first; block < first + count; block++) {
+      if (this.dead[block] === 0) this.deadCount++;
+      this.dead[block] = 1;
+    }
   }
 
   get deadBlocks(): number {
-    return this.dead.reduce((total, isDead) => total + isDead, 0);
+    return this.deadCount;
   }
 
   /** What is to be sealed: dead blocks are left out. */

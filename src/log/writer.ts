@@ -15,10 +15,11 @@ import {
 import type { Compression } from '../format/header.ts';
 import { numberKey } from '../format/record-page.ts';
 import { putRecord, type RecordTree, removeRecord } from '../map/records.ts';
+import { joinRanges } from '../space/host-range.ts';
 import type { Space } from '../space/space.ts';
 import type { Storage } from '../storage/storage.ts';
-import { type SealedChunk, sealsOf } from './seal.ts';
-import { type RawChunk, runSealJob, type SealJob, type SealResult } from './seal-job.ts';
+import { type SealColumns, type SealedChunk, sealsOf } from './seal.ts';
+import { isSealedInPlace, type RawChunk, runSealJob, type SealJob } from './seal-job.ts';
 import { OpenSegment, type SegmentBuffer, segmentBuffer, withHead } from './segment.ts';
 import { heldBlocksOf, oneBehindTheOther, storedBytesOf } from './stored.ts';
 import type { Segment, SegmentTables } from './tables.ts';
@@ -45,11 +46,18 @@ export interface LogParts {
 }
 
 /** A full segment on its way into the container. */
-interface Sealing {
+interface Leaving {
   readonly segment: OpenSegment;
   readonly chunks: readonly RawChunk[];
-  readonly into: SegmentBuffer;
-  readonly done: Promise<SealResult>;
+  /** Undefined: sealed where it is. */
+  readonly into: SegmentBuffer | undefined;
+  readonly sealed: Promise<SealColumns>;
+  /** From when it has its place on. */
+  written?: Promise<void>;
+}
+
+function segmentCounts({ firstLog, entry }: Segment): Pick<OpenSegment, 'firstLog' | 'blockCount' | 'deadBlocks'> {
+  return { firstLog, blockCount: entry.blockCount, deadBlocks: entry.deadBlocks };
 }
 
 /** What is known of a segment when its chunks are sealed. */
@@ -59,6 +67,8 @@ type SealedSegment = FilledSegment & Pick<ChunkTable, 'firstLog'>;
 
 /** Takes long enough that others should go on meanwhile. */
 const LONG_WRITE_BYTES = 512 * 1024;
+/** Segments that are being written at a time: more would only be more memory. */
+const MAX_WRITES = 2;
 
 /** Appends blocks to the log and counts those that die young. */
 export class LogWriter {
@@ -68,11 +78,16 @@ export class LogWriter {
   private dataTotal: number;
   private deadTotal: number;
   private open: OpenSegment | undefined;
-  /** Oldest first: segments get their places in the order of the log, whichever is sealed first. */
-  private readonly sealing: Sealing[] = [];
+  /**
+   * Oldest first: segments get their places in the order of the log, whichever is sealed first. Each is read here until it is
+   * written.
+   */
+  private readonly leaving: Leaving[] = [];
   private readonly spares: SegmentBuffer[] = [];
-  /** Blocks that died in written segments since the last publication, by first log block. */
+  /** Blocks that died in full segments since the last publication, by first log block. */
   private readonly died = new Map<number, number>();
+  /** First log blocks of full segments without a live block. */
+  private gone: number[] = [];
 
   constructor(parts: LogParts, state: LogState) {
     this.parts = parts;
@@ -112,7 +127,7 @@ export class LogWriter {
   }
 
   private openSegment(): OpenSegment {
-    this.open ??= new OpenSegment(this.next, this.spares.pop() ?? segmentBuffer(), this.parts.blockBytes);
+    this.open ??= new OpenSegment(this.next, this.buffer(), this.parts.blockBytes);
     return this.open;
   }
 
@@ -140,18 +155,18 @@ export class LogWriter {
 
   /** Every block below this is in the container. */
   get firstInMemory(): number {
-    return this.sealing[0]?.segment.firstLog ?? this.open?.firstLog ?? this.next;
+    return this.leaving[0]?.segment.firstLog ?? this.open?.firstLog ?? this.next;
   }
 
   /** The segment still in memory that holds `log`, if any. */
   inMemory(log: number): OpenSegment | undefined {
     const { open } = this;
     if (open !== undefined && log >= open.firstLog && log < open.endLog) return open;
-    return this.inSealing(log);
+    return this.inLeaving(log);
   }
 
-  private inSealing(log: number): OpenSegment | undefined {
-    return this.sealing.find(({ segment }) => log >= segment.firstLog && log < segment.endLog)?.segment;
+  private inLeaving(log: number): OpenSegment | undefined {
+    return this.leaving.find(({ segment }) => log >= segment.firstLog && log < segment.endLog)?.segment;
   }
 
   /** The working map does not refer to `[log, log + count)` any more; only young blocks are counted. */
@@ -164,12 +179,11 @@ export class LogWriter {
         open.markDead(at, end - at);
         return;
       }
-      const sealing = this.inSealing(at);
-      const segment = sealing === undefined ? this.parts.tables.find(at) : undefined;
-      const first = sealing?.firstLog ?? (segment as Segment).firstLog;
-      const segmentEnd = sealing?.endLog ?? first + (segment as Segment).entry.blockCount;
-      const stop = Math.min(end, segmentEnd);
-      this.died.set(first, (this.died.get(first) ?? 0) + stop - at);
+      const { firstLog, blockCount, deadBlocks } = this.inLeaving(at) ?? segmentCounts(this.parts.tables.find(at));
+      const stop = Math.min(end, firstLog + blockCount);
+      const died = (this.died.get(firstLog) ?? 0) + stop - at;
+      this.died.set(firstLog, died);
+      if (deadBlocks + died >= blockCount) this.gone.push(firstLog);
       at = stop;
     }
   }
@@ -179,48 +193,61 @@ export class LogWriter {
     const segment = this.open;
     if (segment === undefined) return;
     this.open = undefined;
-    const into = this.spares.pop() ?? segmentBuffer();
     const { blockBytes, compression } = this.parts;
     const chunks = segment.chunks();
+    const into = isSealedInPlace({ compression, chunks }) ? undefined : this.buffer();
     const { data } = segment.buffer;
-    const job: SealJob = { kind: 'seal', raw: data, into: into.data, blockBytes, compression, chunks };
-    if (amount === 'few' && this.sealing.length === 0) {
-      this.sealing.push({ segment, chunks, into, done: Promise.resolve(runSealJob(job)) });
+    const job: SealJob = { kind: 'seal', raw: data, into: into?.data, blockBytes, compression, chunks };
+    if (amount === 'few' && this.leaving.length === 0) {
+      this.leaving.push({ segment, chunks, into, sealed: Promise.resolve(runSealJob(job)) });
       return;
     }
     const loading = import('./crew.ts').then(({ sharedCrew }) => sharedCrew());
-    const done = loading.then((crew) => crew.run(job));
+    const sealed = loading.then((crew) => crew.run(job));
     // A failure is thrown where the result is awaited; until then it must not count as unhandled.
-    done.catch(() => {});
+    sealed.catch(() => {});
     // At once: until it is stored, the segment is read here.
-    this.sealing.push({ segment, chunks, into, done });
+    this.leaving.push({ segment, chunks, into, sealed });
     const crew = await loading;
-    while (this.sealing.length > crew.depth) await this.storeOldest();
+    while (this.leaving.filter(({ written }) => written === undefined).length > crew.depth) await this.storeOldest();
   }
 
+  private buffer(): SegmentBuffer {
+    return this.spares.pop() ?? segmentBuffer();
+  }
+
+  /** Gives the oldest segment that has none its place; it is being written from then on. */
   private async storeOldest(): Promise<void> {
-    const [oldest] = this.sealing;
+    const index = this.leaving.findIndex(({ written }) => written === undefined);
+    const oldest = this.leaving[index];
     if (oldest === undefined) return;
-    await this.store(oldest, await oldest.done);
-    this.sealing.shift();
-    this.spares.push(oldest.segment.buffer, oldest.into);
+    const result = await oldest.sealed;
+    oldest.written = this.store(oldest, result);
+    // As above.
+    oldest.written.catch(() => {});
+    if (index >= MAX_WRITES) await this.leaveOldest();
+    this.takeBackGone();
   }
 
-  private async store({ segment, chunks: raw, into }: Sealing, result: SealResult): Promise<void> {
+  private async leaveOldest(): Promise<void> {
+    const [oldest] = this.leaving;
+    await oldest?.written;
+    this.leaving.shift();
+    for (const buffer of [oldest?.segment.buffer, oldest?.into]) if (buffer !== undefined) this.spares.push(buffer);
+  }
+
+  private store({ segment, chunks: raw, into }: Leaving, result: SealColumns): Promise<void> {
     const seals = sealsOf(result, this.parts.blockBytes);
     const chunks = oneBehindTheOther(seals, raw);
-    const { firstLog, blockCount, runs } = segment;
-    const buffer = result.where === 'raw' ? segment.buffer : into;
-    // Blocks may die while it is written.
-    await this.writeSegment({ firstLog, blockCount, runs, chunks }, buffer, () => segment.deadBlocks);
+    const { firstLog, blockCount, runs, deadBlocks } = segment;
+    return this.writeSegment({ firstLog, blockCount, runs, chunks }, into ?? segment.buffer, deadBlocks);
   }
 
-  /** Writes the chunks of a sealed segment and its table with one call, and enters it in the log index; places count from 0. */
-  private async writeSegment(
-    sealed: SealedSegment,
-    buffer: SegmentBuffer,
-    countDead: () => number = () => 0,
-  ): Promise<void> {
+  /**
+   * Enters a sealed segment in the log index, and writes its table and its chunks, whose places count from 0, with one call: all but
+   * the end of that is done when this returns, and `buffer` must stay as it is until the promise resolves.
+   */
+  private async writeSegment(sealed: SealedSegment, buffer: SegmentBuffer, deadBlocks = 0): Promise<void> {
     const bytes = storedBytesOf(sealed);
     if (bytes === 0) return;
     const { storage, space } = this.parts;
@@ -230,6 +257,8 @@ export class LogWriter {
     // The table lies before its chunks: a file that was cut off behind it still tells what was there.
     const firstPlace = place + encoded.length;
     placeChunks(encoded, firstPlace);
+    const chunks = sealed.chunks.map((chunk) => chunk && { ...chunk, place: firstPlace + chunk.place });
+    this.enter({ ...table, chunks }, encoded, { place, deadBlocks });
     let at = place;
     for (const part of withHead(buffer, encoded, bytes)) {
       if (part.length >= LONG_WRITE_BYTES && storage.writeMeanwhile !== undefined)
@@ -237,8 +266,6 @@ export class LogWriter {
       else storage.write(part, at);
       at += part.length;
     }
-    const chunks = sealed.chunks.map((chunk) => chunk && { ...chunk, place: firstPlace + chunk.place });
-    this.enter({ ...table, chunks }, encoded, { place, deadBlocks: countDead() });
   }
 
   private enter(
@@ -302,7 +329,9 @@ export class LogWriter {
   /** Writes everything that is still in memory and enters the dead blocks; segments without a live block go. */
   async flush(): Promise<void> {
     await this.startSealing('few');
-    while (this.sealing.length > 0) await this.storeOldest();
+    while (this.leaving.some(({ written }) => written === undefined)) await this.storeOldest();
+    while (this.leaving.length > 0) await this.leaveOldest();
+    this.gone = [];
     for (const [firstLog, count] of this.died) {
       const segment = this.parts.tables.find(firstLog);
       const deadBlocks = segment.entry.deadBlocks + count;
@@ -312,6 +341,21 @@ export class LogWriter {
         putRecord(this.parts.index, numberKey(firstLog), encodeSegmentEntry({ ...segment.entry, deadBlocks }));
     }
     this.died.clear();
+  }
+
+  /** What no state needs that is, or was, published is used again at once: a disk written over and over does not grow the file. */
+  private takeBackGone(): void {
+    const { gone } = this;
+    this.gone = [];
+    for (const firstLog of gone) {
+      const segment = this.inLeaving(firstLog) === undefined ? this.parts.tables.find(firstLog) : undefined;
+      if (segment === undefined) this.gone.push(firstLog);
+      else if (unlessCorrupt(() => this.parts.tables.table(segment).birth) === this.generation) {
+        this.deadTotal += this.died.get(firstLog) ?? 0;
+        this.died.delete(firstLog);
+        this.drop(segment);
+      }
+    }
   }
 
   /** False for a segment whose table is damaged: nothing tells what space it took, and writing must go on. */
@@ -380,10 +424,15 @@ export class LogWriter {
   drop(segment: Segment): void {
     const { tables, space, index } = this.parts;
     const table = tables.table(segment);
-    for (const chunk of table.chunks)
-      if (chunk !== undefined) space.release(chunk.place, chunk.storedBytes, table.birth);
+    const ranges = [{ place: segment.entry.place, storedBytes: segment.entry.lengthBytes }, ...table.chunks]
+      .filter((part) => part !== undefined)
+      .map(({ place, storedBytes }) => ({ start: place, end: place + storedBytes }));
+    for (const { start, end } of joinRanges(ranges)) {
+      // Written since the last publication: nobody else can know of it.
+      if (table.birth === this.generation) space.takeBack(start, end - start);
+      else space.release(start, end - start, table.birth);
+    }
     this.dataTotal -= storedBytesOf(table);
-    space.release(segment.entry.place, segment.entry.lengthBytes, table.birth);
     removeRecord(index, numberKey(segment.firstLog));
     if (segment.firstLog >= this.youngMarkBlock) this.deadTotal = Math.max(0, this.deadTotal - heldBlocksOf(table));
   }

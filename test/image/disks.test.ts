@@ -116,14 +116,14 @@ describe('the working disk', () => {
   });
 
   it('takes more than its memory holds, and reads right meanwhile', async () => {
-    const sizeBytes = 48 * 1024 * 1024;
+    const sizeBytes = 96 * 1024 * 1024;
     const { image } = newImage({ sizeBytes });
     const disk = (await image.disks()).working();
     const model = Buffer.alloc(sizeBytes);
     const random = new SeededRandom(7);
     let flushed: Promise<void> | undefined;
     for (let count = 0; count < 3000; count++) {
-      const length = SECTOR * (1 + random.below(48));
+      const length = SECTOR * (1 + random.below(100));
       const offset = SECTOR * random.below((sizeBytes - length) / SECTOR);
       const bytes = model.subarray(offset, offset + length).fill(1 + random.below(255));
       const writing = disk.write(offset, Buffer.from(bytes));
@@ -137,6 +137,31 @@ describe('the working disk', () => {
     await disk.flush();
     expectBytes(await readAll(image, null), model);
   });
+
+  it.each<Compression>([{ codec: 'none' }, { codec: 'zstd', level: 2 }])(
+    'uses the space of what is overwritten before anybody could know of it, without a flush ($codec)',
+    async (compression) => {
+      const sizeBytes = 12 * 1024 * 1024;
+      const { image, disk: file } = newImage({ sizeBytes, compression });
+      const first = Buffer.from(noise(sizeBytes, 1));
+      await image.write(0, first);
+      await commit(image, 'one');
+      const disk = (await image.disks()).working();
+      let model = first;
+      for (let round = 1; round <= 8; round++) {
+        model = Buffer.concat([first.subarray(round * SECTOR), first.subarray(0, round * SECTOR)]);
+        const pieceBytes = 256 * 1024;
+        for (let at = 0; at < sizeBytes; at += pieceBytes) await disk.write(at, model.subarray(at, at + pieceBytes));
+        expectBytes(read(disk, 0, sizeBytes), model, `round ${round}`);
+      }
+      // The version, the working state, and what is on its way.
+      expect(file.sizeBytes).toBeLessThan(4 * sizeBytes);
+      await disk.flush();
+      expectBytes(await readAll(image, null), model);
+      expectBytes(await readAll(image, '1'), first);
+      await expectClean(file);
+    },
+  );
 
   it('answers several flushes at once, each for all that was written before it', async () => {
     const { image, disk: file } = newImage();
