@@ -69,7 +69,7 @@ export interface KeyCodec<K> {
 /** Columns of an inner page; `sums` is empty for trees without a summary. */
 export interface InnerColumns<K> {
   readonly keys: readonly K[];
-  readonly refs: readonly PageRef[];
+  readonly refs: PageRef[];
   readonly sums: readonly number[];
 }
 

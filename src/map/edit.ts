@@ -71,7 +71,13 @@ function replaceInInner<K, L>(
       isLast: change.isLast && index === last,
     });
   };
+  const before = node.children[low] as Child<K, L>;
   const replaced = descend(low, change.entries);
+  const [only] = replaced;
+  if (low === high && replaced.length === 1 && only !== undefined && isInPlace(layout, node, low, { before, only })) {
+    node.children[low] = only;
+    return [node];
+  }
   for (let index = low + 1; index < high; index++) releaseSubtree(editor, node, index, change.upper);
   if (high > low) replaced.push(...descend(high, layout.empty));
 
@@ -114,6 +120,25 @@ function replaceInInner<K, L>(
   };
   if (result.children.length === 0) return [];
   return splitNode(layout, result, { keepLeftFull: change.isLast && keepRight > last });
+}
+
+/**
+ * True if a node that is only in memory, where no other tree knows it, may get another child in the place of one that is only in
+ * memory too: that changes neither its length nor anything that is said of it.
+ */
+function isInPlace<K, L>(
+  layout: TreeLayout<K, L>,
+  node: InnerNode<K, L>,
+  index: number,
+  { before, only }: { readonly before: Child<K, L>; readonly only: TreeNode<K, L> },
+): boolean {
+  return (
+    node.birth === Number.POSITIVE_INFINITY &&
+    !isStored(before) &&
+    layout.sum === undefined &&
+    firstKey(layout, only) === node.keys[index] &&
+    !isSmall(layout, only)
+  );
 }
 
 /** A changed child that fills less than a quarter of a page. */

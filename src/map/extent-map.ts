@@ -29,7 +29,7 @@ const APPENDED_AT_ONCE = 512;
 /** Extents that are written again at a time, about those of a page. */
 const NEAR_EXTENTS = 160;
 /** So many extents between two changes make them two. */
-const FAR_EXTENTS = 48;
+const FAR_EXTENTS = 24;
 
 /** Blocks `[start, start + length)` get another meaning: the log run at `log`, or a hole where that is undefined. */
 export interface MapChange {

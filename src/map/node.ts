@@ -35,18 +35,22 @@ export interface TreeLayout<K, L> {
   sum?(leaf: L): number;
 }
 
-export interface LeafNode<L> {
-  readonly level: 0;
+interface AnyNode {
   /** Generation that wrote the page; Infinity while it is only in memory. */
   readonly birth: number;
+  /** What `nodeBytes` found. */
+  bytes?: number | undefined;
+}
+
+export interface LeafNode<L> extends AnyNode {
+  readonly level: 0;
   readonly leaf: L;
 }
 
-export interface InnerNode<K, L> {
+export interface InnerNode<K, L> extends AnyNode {
   readonly level: number;
-  readonly birth: number;
   readonly keys: readonly K[];
-  readonly children: readonly Child<K, L>[];
+  readonly children: Child<K, L>[];
   readonly sums: readonly number[];
 }
 
@@ -99,15 +103,12 @@ export function nodeCount<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>):
 /** Generations have three bytes as varint for the first two million publications: a page's head is about this long. */
 const HEAD_BYTES = pageHeadBytes(2 ** 20, 128);
 
-/** Nodes do not change, so each is measured once; a leaf that is changed entry by entry not even that. */
-const measured = new WeakMap<object, number>();
-
+/** Length of its page, about. Each node is measured once; a leaf that is changed entry by entry not even that. */
 export function nodeBytes<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>): number {
-  const known = measured.get(node);
-  if (known !== undefined) return known;
+  if (node.bytes !== undefined) return node.bytes;
   let total = HEAD_BYTES;
   for (let index = 0; index < nodeCount(layout, node); index++) total += entryBytes(layout, node, index, 0);
-  measured.set(node, total);
+  node.bytes = total;
   return total;
 }
 
@@ -118,7 +119,6 @@ export function spliceLeaf<K, L>(
   { from, to, inserted }: { readonly from: number; readonly to: number; readonly inserted: L },
 ): LeafNode<L> {
   const leaf = layout.splice(node.leaf, from, to, inserted);
-  const result: LeafNode<L> = { level: 0, birth: Number.POSITIVE_INFINITY, leaf };
   const stop = from + layout.count(inserted);
   // Up to the first entry behind, which has another one before it now.
   const length = (entries: L, end: number): number => {
@@ -127,8 +127,8 @@ export function spliceLeaf<K, L>(
       total += layout.entryBytes(entries, index, 0);
     return total;
   };
-  measured.set(result, nodeBytes(layout, node) - length(node.leaf, to) + length(leaf, stop));
-  return result;
+  const bytes = nodeBytes(layout, node) - length(node.leaf, to) + length(leaf, stop);
+  return { level: 0, birth: Number.POSITIVE_INFINITY, leaf, bytes };
 }
 
 export function sliceNode<K, L>(
@@ -168,7 +168,7 @@ export function encodeNode<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>,
   const writer = new ByteWriter(layout.pageBytes + 64);
   writePageHead(writer, { kind: layout.kind, level: node.level, birth, count: nodeCount(layout, node) });
   if (isLeaf(node)) layout.write(writer, node.leaf);
-  else writeInner(writer, layout.keys, { keys: node.keys, refs: node.children as readonly PageRef[], sums: node.sums });
+  else writeInner(writer, layout.keys, { keys: node.keys, refs: node.children as PageRef[], sums: node.sums });
   return writer.finish();
 }
 

@@ -272,6 +272,7 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
       whole = {
         ...node,
         birth: sink.generation,
+        bytes: undefined,
         children: node.children.map((child) => (isStored(child) ? child : this.flushNode(child, sink))),
       };
     } else {

@@ -132,7 +132,7 @@ export function loosenTree<K, L>(tree: PersistentTree<K, L>, shouldMove: (ref: P
     }
     return isLeaf(node)
       ? { ...node, birth: Number.POSITIVE_INFINITY }
-      : ({ ...node, birth: Number.POSITIVE_INFINITY, children } as InnerNode<K, L>);
+      : ({ ...node, birth: Number.POSITIVE_INFINITY, bytes: undefined, children } as InnerNode<K, L>);
   };
   tree.reshape(loosen);
 }

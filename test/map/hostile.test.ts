@@ -41,7 +41,7 @@ function extentBytes(extents: readonly Extent[], options: PageOptions = {}): Uin
   return writer.finish();
 }
 
-function innerBytes(keys: readonly number[], refs: readonly PageRef[], options: PageOptions = {}): Uint8Array {
+function innerBytes(keys: readonly number[], refs: PageRef[], options: PageOptions = {}): Uint8Array {
   const writer = new ByteWriter();
   writePageHead(writer, {
     kind: options.kind ?? PAGE_KIND.extents,
