@@ -13,6 +13,8 @@ export interface Disk {
   readonly writing: DiskWriting | undefined;
   /** Fills `into` from `guestOffset` on. Errors: 'corrupt', 'io', 'refused' beyond the end. */
   read(guestOffset: number, into: Uint8Array): void;
+  /** For who has other things to do meanwhile: what makes `read` of the range shorter; undefined where nothing does. Never fails. */
+  prepare(guestOffset: number, lengthBytes: number): Promise<unknown> | undefined;
   /** Every byte of `[start, end)` once, ascending; what is next to each other and alike may come apart. */
   runs(range: ByteRange): Iterable<DiskRun>;
   /** What of `[start, end)` differs, or may differ, from a version; ascending and apart. Errors: 'not-found'. */

@@ -12,7 +12,7 @@ import { changesBetween, diskRuns } from './disk-ranges.ts';
 import type { Looks } from './looks.ts';
 import { resolve } from './resolve.ts';
 import { ScratchDisk } from './scratch-disk.ts';
-import { readBytes, type View, versionView } from './view.ts';
+import { prepareBytes, readBytes, type View, versionView } from './view.ts';
 import { WorkingDisk } from './working-disk.ts';
 
 /** A disk that somebody has open, and how to give it up. */
@@ -132,6 +132,10 @@ class StateDisk implements Disk {
 
   read(guestOffset: number, into: Uint8Array): void {
     this.#looks.look(() => readBytes(this.#looks.container, this.#view(), guestOffset, into));
+  }
+
+  prepare(guestOffset: number, lengthBytes: number): Promise<unknown> | undefined {
+    return this.#looks.look(() => prepareBytes(this.#looks.container, this.#view(), guestOffset, lengthBytes));
   }
 
   runs(range: ByteRange): Iterable<DiskRun> {

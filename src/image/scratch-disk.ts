@@ -45,6 +45,10 @@ export class ScratchDisk implements Disk, DiskWriting {
     }
   }
 
+  prepare(guestOffset: number, lengthBytes: number): Promise<unknown> | undefined {
+    return this.#base.prepare(guestOffset, lengthBytes);
+  }
+
   *runs(range: ByteRange): Generator<DiskRun> {
     for (const { start, end, isMember } of this.#parts(range))
       if (isMember) yield { start, end, kind: 'data' };

@@ -132,6 +132,26 @@ export function viewRuns({ blockBytes }: Container, { map }: View, { start, end 
   return map.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes));
 }
 
+/** Begins on other threads what `readBytes` would have to do at length; undefined where there is no such thing. Never fails: what is wrong, reading tells. */
+export function prepareBytes(
+  container: Container,
+  view: View,
+  start: number,
+  lengthBytes: number,
+): Promise<unknown> | undefined {
+  const { log, reader } = container;
+  const waits: Promise<unknown>[] = [];
+  unlessCorrupt(() => {
+    for (const run of viewRuns(container, view, { start, end: start + lengthBytes })) {
+      if (run.log === undefined) continue;
+      const storedCount = Math.min(run.length, log.firstInMemory - run.log);
+      const wait = storedCount > 0 ? reader.prepare(run.log, storedCount) : undefined;
+      if (wait !== undefined) waits.push(wait);
+    }
+  });
+  return waits.length > 1 ? Promise.all(waits) : waits[0];
+}
+
 /** Where the map says that there is data, or was before it was lost; ascending and apart. */
 export function* viewDataRanges({ map, sizeBytes }: View, blockBytes: number): Generator<ByteRange> {
   let held: { start: number; end: number } | undefined;

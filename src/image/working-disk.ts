@@ -6,11 +6,11 @@ import { DirtyBlocks } from './dirty-blocks.ts';
 import type { Change, Disk, DiskRun, DiskWriting } from './disk.ts';
 import { changesBetween, diskRuns } from './disk-ranges.ts';
 import { reconcile } from './reconcile.ts';
-import { checkRange, readBytes } from './view.ts';
+import { checkRange, prepareBytes, readBytes } from './view.ts';
 import { writeDirty, zeroBytes } from './write.ts';
 
 /** Blocks in memory at a time: twice this, while one half is on its way into the container. */
-const DIRTY_BYTES = 8 * 1024 * 1024;
+const DIRTY_BYTES = 16 * 1024 * 1024;
 
 /** What is so long, and whole blocks, gains nothing by being gathered. */
 const DIRECT_BYTES = 64 * 1024;
@@ -74,6 +74,10 @@ export class WorkingDisk implements Disk, DiskWriting {
       const to = Math.min(end, (block + 1) * blockBytes);
       into.set(dirty.subarray(from - block * blockBytes, to - block * blockBytes), from - guestOffset);
     }
+  }
+
+  prepare(guestOffset: number, lengthBytes: number): Promise<unknown> | undefined {
+    return prepareBytes(this.#container, workingView(this.#container), guestOffset, lengthBytes);
   }
 
   runs(range: ByteRange): Iterable<DiskRun> {

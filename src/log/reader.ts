@@ -12,6 +12,7 @@ import {
 import { CHUNK_BYTES } from '../format/layout.ts';
 import type { Storage } from '../storage/storage.ts';
 import { decompress } from './codec.ts';
+import { DecodeAhead } from './decode-ahead.ts';
 import { DecodedChunks } from './decoded-chunks.ts';
 import type { SegmentTables } from './tables.ts';
 
@@ -40,6 +41,7 @@ export class LogReader {
   private readonly blockBytes: number;
   readonly chunkBlocks: number;
   private readonly decoded: DecodedChunks;
+  private readonly ahead: DecodeAhead;
   /** Compressed bytes of one chunk, for as long as it is decoded. */
   private scratch: Uint8Array | undefined;
 
@@ -51,7 +53,8 @@ export class LogReader {
     this.storage = storage;
     this.tables = tables;
     this.blockBytes = blockBytes;
-    this.decoded = new DecodedChunks(decodedBytes);
+    this.decoded = new DecodedChunks(blockBytes, decodedBytes);
+    this.ahead = new DecodeAhead(storage, this.decoded, blockBytes);
     this.chunkBlocks = chunkBlocksOf(blockBytes);
   }
 
@@ -173,7 +176,20 @@ export class LogReader {
   }
 
   private recent(chunk: Chunk): Uint8Array {
-    return this.decoded.get(chunk, presentCount(chunk) * this.blockBytes, (into) => this.decodeInto(chunk, into));
+    return this.decoded.get(chunk, (into) => this.decodeInto(chunk, into));
+  }
+
+  /**
+   * Decodes on other threads what `read` of `[log, log + count)` would decode and keep here; undefined where there is nothing to wait
+   * for. Errors: as `parts`, and none for what can not be decoded, of which `read` tells.
+   */
+  prepare(log: number, count: number): Promise<unknown> | undefined {
+    const waits: Promise<void>[] = [];
+    for (const { chunk, count: blocks } of this.parts(log, count)) {
+      const wait = blocks === this.chunkBlocks ? undefined : this.ahead.start(chunk);
+      if (wait !== undefined) waits.push(wait);
+    }
+    return waits.length > 1 ? Promise.all(waits) : waits[0];
   }
 
   /** The raw bytes of all present blocks of a chunk. */

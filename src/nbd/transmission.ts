@@ -168,6 +168,25 @@ export class Transmission {
   #read(request: Request): Going {
     const { offset, lengthBytes } = request;
     if (lengthBytes > PIECE_BYTES) return this.#readLong(request);
+    const prepared = this.#isBusy ? this.#disk.prepare(offset, lengthBytes) : undefined;
+    if (prepared === undefined) return this.#readShort(request);
+    return this.#later(
+      request,
+      async () => {
+        await prepared;
+        await this.#readShort(request);
+      },
+      'answered',
+    );
+  }
+
+  /** There is something to do while a request waits. */
+  get #isBusy(): boolean {
+    return this.#waiting.size > 0 || this.#wire.input.lengthBytes >= REQUEST_BYTES;
+  }
+
+  #readShort(request: Request): Going {
+    const { offset, lengthBytes } = request;
     try {
       if (!this.#agreement.structured) {
         const { bytes, data } = simpleReply(request.cookie, 0, lengthBytes);

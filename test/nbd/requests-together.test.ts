@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { nbdShell, startServing } from '../support/serving.ts';
 import { workspace } from '../support/workspace.ts';
 
@@ -55,4 +56,71 @@ print('whole')
 `,
   );
   expect(printed).toBe('whole\n');
+});
+
+/** Compresses, and no two blocks are the same. */
+function numbers(lengthBytes: number): Buffer {
+  const bytes = Buffer.alloc(lengthBytes);
+  for (let at = 0; at < lengthBytes; at += 16) bytes.write(String(at).padStart(16, '.'), at, 'latin1');
+  return bytes;
+}
+
+/** Reads blocks all over the disk, 64 requests at a time; prints the offsets of those that fail, and ends at a wrong byte. */
+const readTogether = (path: string): string => `
+import random
+path = ${JSON.stringify(path)}
+h.connect_uri(uri)
+bad = set()
+rng = random.Random(5)
+whole = open(path, 'rb').read()
+for turn in range(20):
+    offsets = [rng.randrange(len(whole) // 512) * 512 for _ in range(64)]
+    waiting = {}
+    for offset in offsets:
+        buffer = nbd.Buffer(4096) if offset + 4096 <= len(whole) else nbd.Buffer(512)
+        waiting[h.aio_pread(buffer, offset)] = (buffer, offset)
+    while waiting:
+        h.poll(-1)
+        for cookie in list(waiting):
+            buffer, offset = waiting[cookie]
+            try:
+                if not h.aio_command_completed(cookie):
+                    continue
+                data = bytes(buffer.to_bytearray())
+                assert data == whole[offset:offset + len(data)], offset
+            except nbd.Error as e:
+                assert e.errnum == 5, e
+                bad.add(offset)
+            del waiting[cookie]
+print(*sorted(bad))
+`;
+
+describe('many reads of compressed data at once', () => {
+  it('each get what is theirs, from one process and from two', async () => {
+    writeFileSync(place.path('disk.raw'), numbers(8 * 1024 * 1024));
+    await place.ok(['import', 'disk.raw', 'c.vsi', '-q']);
+    const server = await startServing(place, [], { image: 'c.vsi' });
+    const both = ['1', ''].map((name) => nbdShell(server.uri(name), readTogether(place.path('disk.raw'))));
+    expect(await Promise.all(both)).toEqual(['\n', '\n']);
+  });
+
+  it('fail where the data is damaged, and only there', async () => {
+    writeFileSync(place.path('disk.raw'), numbers(8 * 1024 * 1024));
+    await place.ok(['import', 'disk.raw', 'd.vsi', '-q']);
+    const good = readFileSync(place.path('d.vsi'));
+    const bad = Buffer.from(good);
+    const at = Math.floor(bad.length / 2);
+    bad[at] = (bad[at] ?? 0) ^ 1;
+    writeFileSync(place.path('d.vsi'), bad);
+    const server = await startServing(place, ['--read-only'], { image: 'd.vsi', stderr: /checksum/ });
+    const failed = (await nbdShell(server.uri('1'), readTogether(place.path('disk.raw'))))
+      .trim()
+      .split(' ')
+      .map(Number);
+    expect(failed.length).toBeGreaterThan(2);
+    // All in one chunk, or reaching into it.
+    expect(Math.max(...failed) - Math.min(...failed)).toBeLessThan(64 * 1024 + 4096);
+    await server.stop();
+    writeFileSync(place.path('d.vsi'), good);
+  });
 });
