@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { VsimgError } from '../errors.ts';
 import { turnGiver } from '../storage/turns.ts';
+import { directSocket } from './direct-socket.ts';
 import type { Exports, Opened } from './exports.ts';
 import { Input } from './input.ts';
 import { type Agreement, type Encryption, Negotiation } from './negotiation.ts';
@@ -22,7 +23,7 @@ export interface ConnectionOptions {
 }
 
 /** Of what came and was not used yet: more is not taken from the client. */
-const MAX_INPUT_BYTES = 1024 * 1024;
+const MAX_INPUT_BYTES = 512 * 1024;
 /** Of answers that the client did not take yet: then no more requests are answered. */
 const MAX_OUTPUT_BYTES = 2 * 1024 * 1024;
 /** For the client to take the last answers. */
@@ -36,19 +37,40 @@ const BATCH_BYTES = 256 * 1024;
 
 /** One client, from its first byte to its last. */
 export class Connection implements Wire {
-  readonly input = new Input();
+  readonly input = new Input(MAX_INPUT_BYTES);
   readonly #options: ConnectionOptions;
   #socket: Duplex;
   #isEnded = false;
+  /** Nothing is taken from the client for now. */
+  #isPaused = true;
   readonly #sleepers = new Set<() => void>();
   #isFlushPlanned = false;
   #batch: Uint8Array[] = [];
   #batchBytes = 0;
 
   constructor(socket: Duplex, options: ConnectionOptions) {
-    this.#socket = socket;
     this.#options = options;
-    this.#listen(socket);
+    this.#socket = (options.encryption === 'none' ? this.#direct(socket) : undefined) ?? socket;
+    this.#listen(this.#socket);
+    this.#resume();
+  }
+
+  #resume(): void {
+    this.#isPaused = false;
+    this.#socket.resume();
+  }
+
+  #direct(socket: Duplex): Duplex | undefined {
+    const { input } = this;
+    return directSocket(socket, {
+      space: () => input.space(),
+      filled: (lengthBytes) => {
+        input.filled(lengthBytes);
+        this.#isPaused = input.isFull;
+        this.#wakeUp();
+        return !this.#isPaused;
+      },
+    });
   }
 
   get isOver(): boolean {
@@ -117,7 +139,8 @@ export class Connection implements Wire {
   #listen(socket: Duplex): void {
     socket.on('data', (bytes: Buffer) => {
       this.input.push(bytes);
-      if (this.input.lengthBytes > MAX_INPUT_BYTES) socket.pause();
+      this.#isPaused = this.input.isFull;
+      if (this.#isPaused) socket.pause();
       this.#wakeUp();
     });
     socket.on('end', () => this.#end());
@@ -146,7 +169,7 @@ export class Connection implements Wire {
     this.#flush();
     if (this.#isEnded) return false;
     const before = this.input.lengthBytes;
-    if (this.#socket.isPaused()) this.#socket.resume();
+    if (this.#isPaused && !this.input.isFull) this.#resume();
     while (!this.#isEnded && this.input.lengthBytes === before) await this.#sleep();
     return this.input.lengthBytes !== before;
   }

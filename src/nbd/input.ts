@@ -1,52 +1,75 @@
-/** Shorter pieces are put together: each has a cost of its own, and a client may send single bytes. */
-const SMALL_BYTES = 4096;
+/** For a handshake; whoever sends more is given the rest. */
+const FIRST_BYTES = 16 * 1024;
+/** That there is always room for, so that a read from a socket is worth its cost. */
+const ROOM_BYTES = 64 * 1024;
 
-/** Bytes that came from a client and are not used yet, in the pieces they came in. */
+/**
+ * Bytes that came from a client and are not used yet, one behind the other in memory that is used again and again: what came in
+ * memory of its own would make the collector run all the time.
+ */
 export class Input {
-  readonly #pieces: Buffer[] = [];
-  #lengthBytes = 0;
+  /** Of so many bytes the owner must not take more from the client before some are used. */
+  readonly #mostBytes: number;
+  #memory: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  /** Holds what was taken last, perhaps. */
+  #other: Buffer | undefined;
+  #start = 0;
+  #end = 0;
+
+  constructor(mostBytes: number) {
+    this.#mostBytes = mostBytes;
+  }
 
   get lengthBytes(): number {
-    return this.#lengthBytes;
+    return this.#end - this.#start;
   }
 
-  push(piece: Buffer): void {
-    if (piece.length === 0) return;
-    this.#lengthBytes += piece.length;
-    const last = this.#pieces.at(-1);
-    if (last !== undefined && last.length + piece.length <= SMALL_BYTES)
-      this.#pieces[this.#pieces.length - 1] = Buffer.concat([last, piece]);
-    else this.#pieces.push(piece);
+  get isFull(): boolean {
+    return this.lengthBytes >= this.#mostBytes;
   }
 
-  /** The next bytes, without a copy if they came in one piece; undefined until there are so many. */
+  /** Where the next bytes go; what was taken last is not touched. To be called again after `filled`. */
+  space(): Buffer {
+    const least = this.#memory.length === FIRST_BYTES ? 1 : ROOM_BYTES;
+    if (this.#memory.length - this.#end < least) this.#turn(ROOM_BYTES);
+    return this.#memory.subarray(this.#end);
+  }
+
+  /** The first `lengthBytes` of the space were filled. */
+  filled(lengthBytes: number): void {
+    this.#end += lengthBytes;
+  }
+
+  push(piece: Uint8Array): void {
+    if (this.#memory.length - this.#end < piece.length) this.#turn(piece.length);
+    this.#memory.set(piece, this.#end);
+    this.#end += piece.length;
+  }
+
+  /** The next bytes, without a copy, until the next call; undefined until there are so many. */
   take(lengthBytes: number): Buffer | undefined {
-    if (lengthBytes > this.#lengthBytes) return undefined;
-    const [first] = this.#pieces;
-    if (first !== undefined && first.length > lengthBytes) {
-      this.#pieces[0] = first.subarray(lengthBytes);
-      this.#lengthBytes -= lengthBytes;
-      return first.subarray(0, lengthBytes);
-    }
-    if (first !== undefined && first.length === lengthBytes) {
-      this.#pieces.shift();
-      this.#lengthBytes -= lengthBytes;
-      return first;
-    }
-    const whole = Buffer.allocUnsafe(lengthBytes);
-    for (let at = 0; at < lengthBytes; ) {
-      const piece = this.take(Math.min(this.#pieces[0]?.length ?? 0, lengthBytes - at));
-      if (piece === undefined || piece.length === 0) break;
-      whole.set(piece, at);
-      at += piece.length;
-    }
-    return whole;
+    if (lengthBytes > this.lengthBytes) return undefined;
+    const start = this.#start;
+    this.#start += lengthBytes;
+    return this.#memory.subarray(start, this.#start);
   }
 
   /** Leaves out up to `lengthBytes`; returns how many those were. */
   skip(lengthBytes: number): number {
-    const count = Math.min(lengthBytes, this.#lengthBytes);
-    for (let left = count; left > 0; ) left -= this.take(Math.min(left, this.#pieces[0]?.length ?? 0))?.length ?? left;
+    const count = Math.min(lengthBytes, this.lengthBytes);
+    this.#start += count;
     return count;
+  }
+
+  /** What is not used yet goes to the beginning of the other memory. */
+  #turn(roomBytes: number): void {
+    const { lengthBytes } = this;
+    const least = Math.max(this.#mostBytes + ROOM_BYTES, lengthBytes + roomBytes);
+    const into = this.#other !== undefined && this.#other.length >= least ? this.#other : Buffer.allocUnsafeSlow(least);
+    into.set(this.#memory.subarray(this.#start, this.#end));
+    this.#other = this.#memory;
+    this.#memory = into;
+    this.#start = 0;
+    this.#end = lengthBytes;
   }
 }

@@ -32,7 +32,7 @@ export class NbdServer {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.#server = createServer({ noDelay: true, keepAlive: true, highWaterMark: 1024 * 1024 }, (socket) =>
+    this.#server = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true }, (socket) =>
       this.#accept(socket),
     );
     this.#server.maxConnections = options.maxConnections;
