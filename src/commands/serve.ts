@@ -1,5 +1,6 @@
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
+import { inSmallHeap } from '../cli/heap.ts';
 import type { Invocation } from '../cli/invocation.ts';
 import { parseCount } from '../cli/number.ts';
 import { parseTarget } from '../cli/target.ts';
@@ -129,7 +130,9 @@ export async function run(context: CommandContext): Promise<number> {
     idleSeconds: args.has('idle-exit') ? countOf(context, 'idle-exit', 0, MAX_IDLE_SECONDS) : undefined,
     only: args.values('export'),
   };
-  return withImage(context, { path, mode: access, caches: 'large' }, (image) => serve(context, image, plan));
+  return withImage(context, { path, mode: access, caches: 'large' }, (image) =>
+    inSmallHeap(() => serve(context, image, plan)),
+  );
 }
 
 /** Errors: 'usage' for one of its versions. */
