@@ -32,6 +32,7 @@ export type Codec = (typeof CODEC)[keyof typeof CODEC];
 
 export const HASH_BYTES = 16;
 const TABLE_MARK = 0x54;
+const NO_CHECKSUMS = new Uint32Array(0);
 const FIRST_PLACE_OFFSET = 1;
 const FIRST_PLACE_BYTES = 8;
 
@@ -160,10 +161,17 @@ export function decodeChunkTable(bytes: Uint8Array, blockBytes: number, where: s
   const chunks: (Chunk | undefined)[] = [];
   const chunkBlocks = chunkBlocksOf(blockBytes);
   let before: Chunk | undefined;
+  // In one piece of memory: thousands of tables may be kept.
+  const checksums = new Uint32Array(Math.min(blockCount, Math.floor(reader.remaining / 4)));
+  let end = 0;
   for (let first = 0; first < blockCount; first += chunkBlocks) {
-    const chunk = readChunk(reader, Math.min(chunkBlocks, blockCount - first), blockBytes, before ?? firstPlace);
+    const chunk = readChunk(reader, Math.min(chunkBlocks, blockCount - first), blockBytes, {
+      before: before ?? firstPlace,
+      checksums: checksums.subarray(end),
+    });
     chunks.push(chunk);
     before = chunk ?? before;
+    end += chunk?.checksums.length ?? 0;
   }
   if (before === undefined && firstPlace !== 0) reader.fail('says where its chunks are, but has none');
   const lost = reader.remaining === 0 ? [] : readLost(reader, firstLog, blockCount);
@@ -224,7 +232,7 @@ function readChunk(
   reader: ByteReader,
   blockCount: number,
   blockBytes: number,
-  before: Chunk | number,
+  { before, checksums: room }: { readonly before: Chunk | number; readonly checksums: Uint32Array },
 ): Chunk | undefined {
   const word = reader.varint();
   if (word === 0) return undefined;
@@ -235,13 +243,17 @@ function readChunk(
   const hash = reader.take(HASH_BYTES);
   if (codec !== CODEC.raw && codec !== CODEC.zstd) reader.fail(`chunk of unknown codec ${codec}`);
   if (place < RECORDS_OFFSET || !Number.isSafeInteger(place + storedBytes)) reader.fail(`chunk at ${place}`);
-  const draft: Chunk = { place, storedBytes, codec, blockCount, present, hash, checksums: new Uint32Array(0) };
+  const draft: Chunk = { place, storedBytes, codec, blockCount, present, hash, checksums: NO_CHECKSUMS };
   const held = presentCount(draft);
   if (held === 0 || (present !== undefined && held === blockCount)) reader.fail('chunk has a malformed map of blocks');
   const rawBytes = held * blockBytes;
   if (codec === CODEC.raw ? storedBytes !== rawBytes : storedBytes === 0 || storedBytes >= rawBytes)
     reader.fail(`chunk of ${storedBytes} bytes for ${rawBytes}`);
-  return { ...draft, checksums: reader.uint32s(codec === CODEC.raw ? held : 1) };
+  const count = codec === CODEC.raw ? held : 1;
+  if (count > room.length) reader.fail('ends early');
+  const checksums = room.subarray(0, count);
+  reader.uint32s(checksums);
+  return { ...draft, checksums };
 }
 
 /**

@@ -68,12 +68,15 @@ export class ByteReader {
     );
   }
 
-  /** `count` numbers, in memory of their own. */
-  uint32s(count: number): Uint32Array {
-    const bytes = this.take(4 * count);
-    if (IS_LITTLE_ENDIAN) return new Uint32Array(Uint8Array.from(bytes).buffer);
+  /** Fills `into` with numbers. */
+  uint32s(into: Uint32Array): void {
+    const bytes = this.take(into.byteLength);
+    if (IS_LITTLE_ENDIAN) {
+      new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(bytes);
+      return;
+    }
     const view = new DataView(bytes.buffer, bytes.byteOffset);
-    return Uint32Array.from({ length: count }, (_, index) => view.getUint32(4 * index, true));
+    for (let index = 0; index < into.length; index++) into[index] = view.getUint32(4 * index, true);
   }
 
   /** Below 2^53, as every number here. */

@@ -35,8 +35,8 @@ const TREE_TITLES: { readonly [name in TreeName]: string } = {
 
 const MIB = 1024 * 1024;
 const CACHES = {
-  small: { pageBytes: 8 * MIB, decodedBytes: 4 * MIB, tables: { cachedTables: 128, cachedTableBytes: MIB } },
-  large: { pageBytes: 8 * MIB, decodedBytes: 16 * MIB, tables: { cachedTables: 2048, cachedTableBytes: 2 * MIB } },
+  small: { pageBytes: 24 * MIB, decodedBytes: 4 * MIB, tables: { cachedTableBytes: 8 * MIB } },
+  large: { pageBytes: 24 * MIB, decodedBytes: 8 * MIB, tables: { cachedTableBytes: 16 * MIB } },
 } as const;
 
 export interface ContainerOptions {

@@ -19,10 +19,10 @@ export interface Step {
 }
 
 /**
- * Encoded pages that are kept. Neighbours in the history share the pages around what they changed, and hardly any page is
+ * Memory for pages that are kept. Neighbours in the history share the pages around what they changed, and hardly any page is
  * met again after that: more would fill the memory with what is never asked for.
  */
-const CACHED_PAGE_BYTES = 256 * 1024;
+const CACHED_PAGE_BYTES = 1024 * 1024;
 
 /** The steps that lead from one state of the disk to the next. */
 export class Lineage {

@@ -7,6 +7,9 @@ import { filesOf, type Job, type ResultOf, runJob } from './jobs.ts';
 const MAX_THREADS = 4;
 /** One to work on and one to go on with, so that no thread waits for a message. */
 const JOBS_A_THREAD = 2;
+/** For new objects of a thread: jobs make few. */
+const YOUNG_MIB = 4;
+
 /** Beside the bundle that this file is in; see worker.ts. */
 const WORKER_FILE = 'worker.cjs';
 
@@ -97,7 +100,7 @@ export class Crew {
     // Options of this process, such as a script to load first, are not meant for its threads.
     let worker: Worker;
     try {
-      worker = new Worker(file, { execArgv: [] });
+      worker = new Worker(file, { execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB } });
     } catch {
       this.#isBroken = true;
       return undefined;

@@ -19,15 +19,22 @@ export interface Segment {
 
 export interface TableOptions {
   readonly blockBytes: number;
-  readonly cachedTables: number;
-  /** Encoded; in memory a table of many short runs takes some twenty times as much. */
+  /** Of memory, about. */
   readonly cachedTableBytes: number;
 }
 
 interface CachedTable {
   readonly checksum: number;
-  readonly lengthBytes: number;
+  readonly memoryBytes: number;
   readonly table: ChunkTable;
+}
+
+/** Objects, and views of the bytes of the table, which are several times as large as what they stand for. */
+const CHUNK_MEMORY_BYTES = 400;
+const RUN_MEMORY_BYTES = 48;
+
+function memoryBytes({ chunks, runs, blockCount }: ChunkTable): number {
+  return chunks.length * CHUNK_MEMORY_BYTES + runs.length * RUN_MEMORY_BYTES + blockCount * 4;
 }
 
 /** Finds the segment of a log block and its chunk table, verified. */
@@ -71,17 +78,17 @@ export class SegmentTables {
 
   remember(entry: SegmentEntry, table: ChunkTable): void {
     this.forget(entry.place);
-    this.cache.set(entry.place, { checksum: entry.checksum, lengthBytes: entry.lengthBytes, table });
-    this.cachedBytes += entry.lengthBytes;
-    const { cachedTables, cachedTableBytes } = this.options;
+    const cached = { checksum: entry.checksum, memoryBytes: memoryBytes(table), table };
+    this.cache.set(entry.place, cached);
+    this.cachedBytes += cached.memoryBytes;
     for (const place of this.cache.keys()) {
-      if (this.cache.size <= cachedTables && this.cachedBytes <= cachedTableBytes) break;
+      if (this.cachedBytes <= this.options.cachedTableBytes) break;
       if (place !== entry.place) this.forget(place);
     }
   }
 
   private forget(place: number): void {
-    this.cachedBytes -= this.cache.get(place)?.lengthBytes ?? 0;
+    this.cachedBytes -= this.cache.get(place)?.memoryBytes ?? 0;
     this.cache.delete(place);
   }
 

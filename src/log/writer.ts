@@ -68,7 +68,7 @@ type SealedSegment = FilledSegment & Pick<ChunkTable, 'firstLog'>;
 /** Takes long enough that others should go on meanwhile. */
 const LONG_WRITE_BYTES = 512 * 1024;
 /** Segments that are being written at a time: more would only be more memory. */
-const MAX_WRITES = 2;
+const MAX_WRITES = 1;
 
 /** Appends blocks to the log and counts those that die young. */
 export class LogWriter {
@@ -83,7 +83,11 @@ export class LogWriter {
    * written.
    */
   private readonly leaving: Leaving[] = [];
-  private readonly spares: SegmentBuffer[] = [];
+  /** Memory that is free again, kept apart: of what chunks are sealed into, only as much is touched as they take. */
+  private readonly spares: { readonly raw: SegmentBuffer[]; readonly sealed: SegmentBuffer[] } = {
+    raw: [],
+    sealed: [],
+  };
   /** Blocks that died in full segments since the last publication, by first log block. */
   private readonly died = new Map<number, number>();
   /** First log blocks of full segments without a live block. */
@@ -127,7 +131,7 @@ export class LogWriter {
   }
 
   private openSegment(): OpenSegment {
-    this.open ??= new OpenSegment(this.next, this.buffer(), this.parts.blockBytes);
+    this.open ??= new OpenSegment(this.next, this.spares.raw.pop() ?? segmentBuffer(), this.parts.blockBytes);
     return this.open;
   }
 
@@ -195,7 +199,7 @@ export class LogWriter {
     this.open = undefined;
     const { blockBytes, compression } = this.parts;
     const chunks = segment.chunks();
-    const into = isSealedInPlace({ compression, chunks }) ? undefined : this.buffer();
+    const into = isSealedInPlace({ compression, chunks }) ? undefined : (this.spares.sealed.pop() ?? segmentBuffer());
     const { data } = segment.buffer;
     const job: SealJob = { kind: 'seal', raw: data, into: into?.data, blockBytes, compression, chunks };
     if (amount === 'few' && this.leaving.length === 0) {
@@ -210,10 +214,6 @@ export class LogWriter {
     this.leaving.push({ segment, chunks, into, sealed });
     const crew = await loading;
     while (this.leaving.filter(({ written }) => written === undefined).length > crew.depth) await this.storeOldest();
-  }
-
-  private buffer(): SegmentBuffer {
-    return this.spares.pop() ?? segmentBuffer();
   }
 
   /** Gives the oldest segment that has none its place; it is being written from then on. */
@@ -233,7 +233,8 @@ export class LogWriter {
     const [oldest] = this.leaving;
     await oldest?.written;
     this.leaving.shift();
-    for (const buffer of [oldest?.segment.buffer, oldest?.into]) if (buffer !== undefined) this.spares.push(buffer);
+    if (oldest !== undefined) this.spares.raw.push(oldest.segment.buffer);
+    if (oldest?.into !== undefined) this.spares.sealed.push(oldest.into);
   }
 
   private store({ segment, chunks: raw, into }: Leaving, result: SealColumns): Promise<void> {

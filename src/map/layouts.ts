@@ -27,11 +27,15 @@ export const extentLayout: TreeLayout<number, Extents> = {
   keyAt: extentStart,
   end: (leaf) => extentEnd(leaf, extentCount(leaf) - 1),
   entryBytes: extentBytes,
+  memoryBytes: (leaf) => leaf.byteLength,
   slice: sliceExtents,
   splice: spliceExtents,
   write: writeExtents,
   read: readExtents,
 };
+
+/** A string, a view and what it is a view of, and their places in arrays: several times what a record takes in a page. */
+const RECORD_MEMORY_BYTES = 320;
 
 /** Byte-string keys and byte values. */
 export function recordLayout(name: string): TreeLayout<string, Records> {
@@ -44,6 +48,7 @@ export function recordLayout(name: string): TreeLayout<string, Records> {
     count: (leaf) => leaf.keys.length,
     keyAt: (leaf, index) => leaf.keys[index] as string,
     entryBytes: recordBytes,
+    memoryBytes: (leaf) => leaf.keys.length * RECORD_MEMORY_BYTES,
     slice: (leaf, from, to) => ({ keys: leaf.keys.slice(from, to), values: leaf.values.slice(from, to) }),
     splice: (leaf, from, to, inserted) => ({
       keys: [...leaf.keys.slice(0, from), ...inserted.keys, ...leaf.keys.slice(to)],

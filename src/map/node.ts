@@ -29,6 +29,8 @@ export interface TreeLayout<K, L> {
   splice(leaf: L, from: number, to: number, inserted: L): L;
   write(writer: ByteWriter, leaf: L): void;
   read(reader: ByteReader, count: number): L;
+  /** What the leaf takes in memory, about. */
+  memoryBytes(leaf: L): number;
   /** First key behind all that the leaf covers, where an entry covers more than its key. */
   end?(leaf: L): K;
   /** A number of each leaf whose maximum is kept in the inner pages, if the tree has one. */
@@ -110,6 +112,15 @@ export function nodeBytes<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>):
   for (let index = 0; index < nodeCount(layout, node); index++) total += entryBytes(layout, node, index, 0);
   node.bytes = total;
   return total;
+}
+
+/** Of a node in memory: objects, the arrays in them, and for each child of an inner one its key and its pointer. */
+const NODE_BYTES = 300;
+const CHILD_BYTES = 120;
+
+/** What a node takes in memory, about, without those below it. */
+export function memoryBytes<K, L>(layout: TreeLayout<K, L>, node: TreeNode<K, L>): number {
+  return NODE_BYTES + (isLeaf(node) ? layout.memoryBytes(node.leaf) : node.keys.length * CHILD_BYTES);
 }
 
 /** The leaf with entries `[from, to)` replaced, measured by what changes: each entry's length depends on the one before it only. */

@@ -3,15 +3,16 @@ import { checksum } from '../format/checksum.ts';
 import { MAX_PAGE_BYTES } from '../format/layout.ts';
 import type { PageRef } from '../format/page.ts';
 import type { Storage } from '../storage/storage.ts';
-import { decodeNode, type TreeLayout, type TreeNode } from './node.ts';
+import { decodeNode, memoryBytes, type TreeLayout, type TreeNode } from './node.ts';
 
 interface CachedNode {
   readonly ref: PageRef;
   readonly kind: number;
   readonly node: unknown;
+  readonly memoryBytes: number;
 }
 
-/** Reads and verifies pages; keeps the nodes it decoded last, within a fixed number of encoded bytes. */
+/** Reads and verifies pages; keeps the nodes it decoded last, within a fixed number of bytes of memory. */
 export class PageStore {
   private readonly storage: Storage;
   private readonly cacheBytes: number;
@@ -20,7 +21,7 @@ export class PageStore {
 
   constructor(storage: Storage, options: { readonly cacheBytes?: number } = {}) {
     this.storage = storage;
-    this.cacheBytes = options.cacheBytes ?? 8 * 1024 * 1024;
+    this.cacheBytes = options.cacheBytes ?? 24 * 1024 * 1024;
   }
 
   /** The verified bytes of a page. Errors: 'corrupt' with the place. */
@@ -50,18 +51,18 @@ export class PageStore {
       return cached.node as TreeNode<K, L>;
     }
     const node = decodeNode(layout, this.bytes(ref, layout.name), ref.place);
-    this.remember(layout.kind, ref, node);
+    this.remember(layout, ref, node);
     return node;
   }
 
-  remember<K, L>(kind: number, ref: PageRef, node: TreeNode<K, L>): void {
+  remember<K, L>(layout: TreeLayout<K, L>, ref: PageRef, node: TreeNode<K, L>): void {
     this.forget(ref.place);
-    this.cache.set(ref.place, { ref, kind, node });
-    this.cachedBytes += ref.lengthBytes;
-    for (const [place, entry] of this.cache) {
+    const bytes = memoryBytes(layout, node);
+    this.cache.set(ref.place, { ref, kind: layout.kind, node, memoryBytes: bytes });
+    this.cachedBytes += bytes;
+    for (const place of this.cache.keys()) {
       if (this.cachedBytes <= this.cacheBytes) break;
-      this.cache.delete(place);
-      this.cachedBytes -= entry.ref.lengthBytes;
+      this.forget(place);
     }
   }
 
@@ -69,6 +70,6 @@ export class PageStore {
     const entry = this.cache.get(place);
     if (entry === undefined) return;
     this.cache.delete(place);
-    this.cachedBytes -= entry.ref.lengthBytes;
+    this.cachedBytes -= entry.memoryBytes;
   }
 }

@@ -280,7 +280,7 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     }
     const bytes = encodeNode(this.layout, whole, sink.generation);
     const ref: PageRef = { place: sink.writePage(bytes), lengthBytes: bytes.length, checksum: checksum(bytes) };
-    this.pages.remember(this.layout.kind, ref, whole);
+    this.pages.remember(this.layout, ref, whole);
     return ref;
   }
 }

@@ -4,7 +4,7 @@ import type { Storage } from './storage.ts';
 
 const PAGE_BYTES = 4096;
 /** From then on, what is written goes to a storage that takes no memory. */
-const MEMORY_BYTES = 32 * 1024 * 1024;
+const MEMORY_BYTES = 8 * 1024 * 1024;
 const COPY_BYTES = 1024 * 1024;
 
 /**

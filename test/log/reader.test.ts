@@ -30,7 +30,6 @@ function newLog(options: { readonly blockBytes: number; readonly compression: Co
   });
   const tables = new SegmentTables(storage, index, {
     blockBytes: options.blockBytes,
-    cachedTables: 128,
     cachedTableBytes: 1024 * 1024,
   });
   const writer = new LogWriter(
@@ -43,7 +42,6 @@ function newLog(options: { readonly blockBytes: number; readonly compression: Co
       storage,
       new SegmentTables(storage, index, {
         blockBytes: options.blockBytes,
-        cachedTables: 128,
         cachedTableBytes: 1024 * 1024,
       }),
       { blockBytes: options.blockBytes, decodedBytes: 4 * 1024 * 1024 },
