@@ -35,8 +35,10 @@ const TREE_TITLES: { readonly [name in TreeName]: string } = {
 
 const MIB = 1024 * 1024;
 const CACHES = {
-  small: { pageBytes: 24 * MIB, decodedBytes: 4 * MIB, tables: { cachedTableBytes: 8 * MIB } },
-  large: { pageBytes: 24 * MIB, decodedBytes: 8 * MIB, tables: { cachedTableBytes: 16 * MIB } },
+  /** For moments beside another one. */
+  tiny: { pageBytes: 6 * MIB, decodedBytes: MIB, tables: { cachedTableBytes: 2 * MIB } },
+  small: { pageBytes: 16 * MIB, decodedBytes: 4 * MIB, tables: { cachedTableBytes: 8 * MIB } },
+  large: { pageBytes: 16 * MIB, decodedBytes: 8 * MIB, tables: { cachedTableBytes: 12 * MIB } },
 } as const;
 
 export interface ContainerOptions {
@@ -45,7 +47,7 @@ export interface ContainerOptions {
   /** Skip waiting for the disk: for throw-away images only. */
   readonly sync?: 'on' | 'off';
   /** How much of what was read is kept. */
-  readonly caches?: 'small' | 'large';
+  readonly caches?: 'tiny' | 'small' | 'large';
   /** 'accept' opens for a repair what writers refuse, and takes the older header if the newest makes no sense. */
   readonly damage?: 'accept';
 }
@@ -176,8 +178,7 @@ export class Container {
 
   /** Opens `storage`, which holds this container, to be changed there beside the same readers. */
   openCopy(storage: Storage): Container {
-    // For moments only: what is read once is not worth much memory.
-    return Container.open(storage, { ...this.options, caches: 'small' });
+    return Container.open(storage, { ...this.options, caches: 'tiny' });
   }
 
   /** Bytes that the file lacks. */

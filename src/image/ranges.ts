@@ -34,30 +34,30 @@ export class RangeSet {
     this.ends = ends;
   }
 
+  /** Starts and ends are sorted apart, without an object for each: how many ranges are open at a place is all that matters. */
   private join(): void {
     if (this.sorted === this.count) return;
-    const order = Array.from({ length: this.count }, (_, index) => index).sort(
-      (a, b) => (this.starts[a] as number) - (this.starts[b] as number),
-    );
-    const starts = new Float64Array(this.starts.length);
-    const ends = new Float64Array(this.ends.length);
-    let count = 0;
-    for (const index of order) {
-      const start = this.starts[index] as number;
-      const end = this.ends[index] as number;
-      const last = count > 0 ? (ends[count - 1] as number) : Number.NEGATIVE_INFINITY;
-      if (last > start) this.overlap ??= { start, end: Math.min(last, end) };
-      if (last >= start) ends[count - 1] = Math.max(ends[count - 1] as number, end);
-      else {
-        starts[count] = start;
-        ends[count] = end;
-        count++;
-      }
+    const starts = this.starts.subarray(0, this.count).sort();
+    const ends = this.ends.subarray(0, this.count).sort();
+    let joined = 0;
+    let first = starts[0] as number;
+    /** How many ranges end at or before the place that is looked at. */
+    let ended = 0;
+    for (let begun = 1; begun < starts.length; begun++) {
+      const start = starts[begun] as number;
+      while (ended < begun && (ends[ended] as number) <= start) ended++;
+      if (ended < begun) this.overlap ??= { start, end: ends[ended] as number };
+      const last = ends[begun - 1] as number;
+      if (ended < begun || last === start) continue;
+      starts[joined] = first;
+      ends[joined] = last;
+      joined++;
+      first = start;
     }
-    this.starts = starts;
-    this.ends = ends;
-    this.count = count;
-    this.sorted = count;
+    starts[joined] = first;
+    ends[joined] = ends[ends.length - 1] as number;
+    this.count = joined + 1;
+    this.sorted = this.count;
   }
 
   /** Apart from each other, ascending. */

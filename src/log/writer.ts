@@ -69,6 +69,8 @@ type SealedSegment = FilledSegment & Pick<ChunkTable, 'firstLog'>;
 const LONG_WRITE_BYTES = 512 * 1024;
 /** Segments that are being written at a time: more would only be more memory. */
 const MAX_WRITES = 1;
+/** The same for those that are being sealed, on whichever thread. */
+const MAX_SEALING = 3;
 
 /** Appends blocks to the log and counts those that die young. */
 export class LogWriter {
@@ -213,7 +215,8 @@ export class LogWriter {
     // At once: until it is stored, the segment is read here.
     this.leaving.push({ segment, chunks, into, sealed });
     const crew = await loading;
-    while (this.leaving.filter(({ written }) => written === undefined).length > crew.depth) await this.storeOldest();
+    const most = Math.min(crew.depth, MAX_SEALING);
+    while (this.leaving.filter(({ written }) => written === undefined).length > most) await this.storeOldest();
   }
 
   /** Gives the oldest segment that has none its place; it is being written from then on. */
