@@ -2,6 +2,11 @@ import { type Chunk, type ChunkTable, presentCount } from '../format/chunk-table
 import type { Seal } from './seal.ts';
 import type { RawChunk } from './seal-job.ts';
 
+/** What is known of a segment when its chunks are sealed. */
+export type FilledSegment = Pick<ChunkTable, 'blockCount' | 'runs' | 'chunks'>;
+
+export type SealedSegment = FilledSegment & Pick<ChunkTable, 'firstLog'>;
+
 /** Chunks with places from 0 on. */
 export function oneBehindTheOther(
   seals: readonly (Seal | undefined)[],

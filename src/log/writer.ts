@@ -18,10 +18,10 @@ import { putRecord, type RecordTree, removeRecord } from '../map/records.ts';
 import { joinRanges } from '../space/host-range.ts';
 import type { Space } from '../space/space.ts';
 import type { Storage } from '../storage/storage.ts';
-import { type SealColumns, type SealedChunk, sealsOf } from './seal.ts';
-import { isSealedInPlace, type RawChunk, runSealJob, type SealJob } from './seal-job.ts';
-import { OpenSegment, type SegmentBuffer, segmentBuffer, withHead } from './segment.ts';
-import { heldBlocksOf, oneBehindTheOther, storedBytesOf } from './stored.ts';
+import { LeavingSegments } from './leaving.ts';
+import type { SealedChunk } from './seal.ts';
+import { type OpenSegment, type SegmentBuffer, withHead } from './segment.ts';
+import { type FilledSegment, heldBlocksOf, type SealedSegment, storedBytesOf } from './stored.ts';
 import type { Segment, SegmentTables } from './tables.ts';
 
 /** What the header keeps of the log. */
@@ -45,33 +45,12 @@ export interface LogParts {
   readonly compression: Compression;
 }
 
-/** A full segment on its way into the container. */
-interface Leaving {
-  readonly segment: OpenSegment;
-  readonly chunks: readonly RawChunk[];
-  /** Undefined: sealed where it is. */
-  readonly into: SegmentBuffer | undefined;
-  readonly sealed: Promise<SealColumns>;
-  /** From when it has its place on. */
-  written?: Promise<void>;
-}
-
 function segmentCounts({ firstLog, entry }: Segment): Pick<OpenSegment, 'firstLog' | 'blockCount' | 'deadBlocks'> {
   return { firstLog, blockCount: entry.blockCount, deadBlocks: entry.deadBlocks };
 }
 
-/** What is known of a segment when its chunks are sealed. */
-export type FilledSegment = Pick<ChunkTable, 'blockCount' | 'runs' | 'chunks'>;
-
-type SealedSegment = FilledSegment & Pick<ChunkTable, 'firstLog'>;
-
 /** Takes long enough that others should go on meanwhile. */
 const LONG_WRITE_BYTES = 512 * 1024;
-/** Segments that are being written at a time: more would only be more memory. */
-const MAX_WRITES = 1;
-/** The same for those that are being sealed, on whichever thread. */
-const MAX_SEALING = 3;
-
 /** Appends blocks to the log and counts those that die young. */
 export class LogWriter {
   private readonly parts: LogParts;
@@ -80,16 +59,7 @@ export class LogWriter {
   private dataTotal: number;
   private deadTotal: number;
   private open: OpenSegment | undefined;
-  /**
-   * Oldest first: segments get their places in the order of the log, whichever is sealed first. Each is read here until it is
-   * written.
-   */
-  private readonly leaving: Leaving[] = [];
-  /** Memory that is free again, kept apart: of what chunks are sealed into, only as much is touched as they take. */
-  private readonly spares: { readonly raw: SegmentBuffer[]; readonly sealed: SegmentBuffer[] } = {
-    raw: [],
-    sealed: [],
-  };
+  private readonly leaving: LeavingSegments;
   /** Blocks that died in full segments since the last publication, by first log block. */
   private readonly died = new Map<number, number>();
   /** First log blocks of full segments without a live block. */
@@ -101,6 +71,11 @@ export class LogWriter {
     this.youngMarkBlock = state.youngMark;
     this.dataTotal = state.dataBytes;
     this.deadTotal = state.deadBlocks;
+    this.leaving = new LeavingSegments({
+      blockBytes: parts.blockBytes,
+      compression: parts.compression,
+      store: (sealed, buffer, deadBlocks) => this.writeSegment(sealed, buffer, deadBlocks),
+    });
   }
 
   get state(): LogState {
@@ -120,7 +95,7 @@ export class LogWriter {
 
   /** How many blocks the segment that is open now still takes. */
   async room(): Promise<number> {
-    if (this.open !== undefined && this.open.roomBlocks === 0) await this.startSealing('many');
+    if (this.open !== undefined && this.open.roomBlocks === 0) await this.endSegment();
     return this.open?.roomBlocks ?? segmentBlocksOf(this.parts.blockBytes);
   }
 
@@ -133,7 +108,7 @@ export class LogWriter {
   }
 
   private openSegment(): OpenSegment {
-    this.open ??= new OpenSegment(this.next, this.spares.raw.pop() ?? segmentBuffer(), this.parts.blockBytes);
+    this.open ??= this.leaving.open(this.next);
     return this.open;
   }
 
@@ -161,18 +136,14 @@ export class LogWriter {
 
   /** Every block below this is in the container. */
   get firstInMemory(): number {
-    return this.leaving[0]?.segment.firstLog ?? this.open?.firstLog ?? this.next;
+    return this.leaving.firstLog ?? this.open?.firstLog ?? this.next;
   }
 
   /** The segment still in memory that holds `log`, if any. */
   inMemory(log: number): OpenSegment | undefined {
     const { open } = this;
     if (open !== undefined && log >= open.firstLog && log < open.endLog) return open;
-    return this.inLeaving(log);
-  }
-
-  private inLeaving(log: number): OpenSegment | undefined {
-    return this.leaving.find(({ segment }) => log >= segment.firstLog && log < segment.endLog)?.segment;
+    return this.leaving.find(log);
   }
 
   /** The working map does not refer to `[log, log + count)` any more; only young blocks are counted. */
@@ -185,66 +156,13 @@ export class LogWriter {
         open.markDead(at, end - at);
         return;
       }
-      const { firstLog, blockCount, deadBlocks } = this.inLeaving(at) ?? segmentCounts(this.parts.tables.find(at));
+      const { firstLog, blockCount, deadBlocks } = this.leaving.find(at) ?? segmentCounts(this.parts.tables.find(at));
       const stop = Math.min(end, firstLog + blockCount);
       const died = (this.died.get(firstLog) ?? 0) + stop - at;
       this.died.set(firstLog, died);
       if (deadBlocks + died >= blockCount) this.gone.push(firstLog);
       at = stop;
     }
-  }
-
-  /** 'many': others will follow, so that starting threads pays. */
-  private async startSealing(amount: 'few' | 'many'): Promise<void> {
-    const segment = this.open;
-    if (segment === undefined) return;
-    this.open = undefined;
-    const { blockBytes, compression } = this.parts;
-    const chunks = segment.chunks();
-    const into = isSealedInPlace({ compression, chunks }) ? undefined : (this.spares.sealed.pop() ?? segmentBuffer());
-    const { data } = segment.buffer;
-    const job: SealJob = { kind: 'seal', raw: data, into: into?.data, blockBytes, compression, chunks };
-    if (amount === 'few' && this.leaving.length === 0) {
-      this.leaving.push({ segment, chunks, into, sealed: Promise.resolve(runSealJob(job)) });
-      return;
-    }
-    const loading = import('./crew.ts').then(({ sharedCrew }) => sharedCrew());
-    const sealed = loading.then((crew) => crew.run(job));
-    // A failure is thrown where the result is awaited; until then it must not count as unhandled.
-    sealed.catch(() => {});
-    // At once: until it is stored, the segment is read here.
-    this.leaving.push({ segment, chunks, into, sealed });
-    const crew = await loading;
-    const most = Math.min(crew.depth, MAX_SEALING);
-    while (this.leaving.filter(({ written }) => written === undefined).length > most) await this.storeOldest();
-  }
-
-  /** Gives the oldest segment that has none its place; it is being written from then on. */
-  private async storeOldest(): Promise<void> {
-    const index = this.leaving.findIndex(({ written }) => written === undefined);
-    const oldest = this.leaving[index];
-    if (oldest === undefined) return;
-    const result = await oldest.sealed;
-    oldest.written = this.store(oldest, result);
-    // As above.
-    oldest.written.catch(() => {});
-    if (index >= MAX_WRITES) await this.leaveOldest();
-    this.takeBackGone();
-  }
-
-  private async leaveOldest(): Promise<void> {
-    const [oldest] = this.leaving;
-    await oldest?.written;
-    this.leaving.shift();
-    if (oldest !== undefined) this.spares.raw.push(oldest.segment.buffer);
-    if (oldest?.into !== undefined) this.spares.sealed.push(oldest.into);
-  }
-
-  private store({ segment, chunks: raw, into }: Leaving, result: SealColumns): Promise<void> {
-    const seals = sealsOf(result, this.parts.blockBytes);
-    const chunks = oneBehindTheOther(seals, raw);
-    const { firstLog, blockCount, runs, deadBlocks } = segment;
-    return this.writeSegment({ firstLog, blockCount, runs, chunks }, into ?? segment.buffer, deadBlocks);
   }
 
   /**
@@ -291,9 +209,13 @@ export class LogWriter {
     this.dataTotal += storedBytesOf(table);
   }
 
-  /** What is appended next begins a new segment. */
-  async endSegment(): Promise<void> {
-    await this.startSealing('many');
+  /** What is appended next begins a new segment. 'many': others will follow, so that starting threads pays. */
+  async endSegment(amount: 'few' | 'many' = 'many'): Promise<void> {
+    const { open } = this;
+    if (open === undefined) return;
+    this.open = undefined;
+    await this.leaving.add(open, amount);
+    this.takeBackGone();
   }
 
   /** A log number for every block of a segment that was filled elsewhere; what is open here is sealed first. */
@@ -332,9 +254,8 @@ export class LogWriter {
 
   /** Writes everything that is still in memory and enters the dead blocks; segments without a live block go. */
   async flush(): Promise<void> {
-    await this.startSealing('few');
-    while (this.leaving.some(({ written }) => written === undefined)) await this.storeOldest();
-    while (this.leaving.length > 0) await this.leaveOldest();
+    await this.endSegment('few');
+    await this.leaving.finish();
     this.gone = [];
     for (const [firstLog, count] of this.died) {
       const segment = this.parts.tables.find(firstLog);
@@ -352,7 +273,7 @@ export class LogWriter {
     const { gone } = this;
     this.gone = [];
     for (const firstLog of gone) {
-      const segment = this.inLeaving(firstLog) === undefined ? this.parts.tables.find(firstLog) : undefined;
+      const segment = this.leaving.find(firstLog) === undefined ? this.parts.tables.find(firstLog) : undefined;
       if (segment === undefined) this.gone.push(firstLog);
       else if (unlessCorrupt(() => this.parts.tables.table(segment).birth) === this.generation) {
         this.deadTotal += this.died.get(firstLog) ?? 0;

@@ -1,11 +1,11 @@
 import { type ErrorCode, VsimgError } from '../errors.ts';
-import type { Disk, DiskRun, DiskWriting } from '../image/disk.ts';
+import type { Disk, DiskWriting } from '../image/disk.ts';
 import type { ByteRange } from '../storage/transfer.ts';
 import { turnGiver } from '../storage/turns.ts';
-import { isZeroRange } from '../storage/zero.ts';
 import { statusRuns } from './block-status.ts';
 import type { Input } from './input.ts';
 import type { Agreement } from './negotiation.ts';
+import { PIECE_BYTES, piecesOf, zeroRuns } from './pieces.ts';
 import { COMMAND, COMMAND_FLAG, MAX_PAYLOAD_BYTES, NBD_ERROR, type NbdError, TRANSMISSION_FLAG } from './protocol.ts';
 import {
   type ChunkPosition,
@@ -30,8 +30,6 @@ export interface Wire {
   send(bytes: Uint8Array): Promise<void> | undefined;
 }
 
-/** Data of a read or a write that is in memory at a time. */
-const PIECE_BYTES = 1024 * 1024;
 /** Less of a longer write is not begun with. */
 const GATHERED_BYTES = 256 * 1024;
 /** Answers to one question about block status: whoever wants more asks again from where they end. */
@@ -384,29 +382,4 @@ export class Transmission {
     if (this.#onePiece !== undefined) return this.#onePiece.then(() => this.#send(bytes));
     return this.#wire.send(bytes)?.then(() => undefined);
   }
-}
-
-function* piecesOf(offset: number, lengthBytes: number): Generator<ByteRange> {
-  const end = offset + lengthBytes;
-  for (let start = offset; start < end; start += PIECE_BYTES) yield { start, end: Math.min(end, start + PIECE_BYTES) };
-}
-
-/** Zeros are looked for in units of this: fewer are not worth a chunk of their own. */
-const ZERO_UNIT_BYTES = 32 * 1024;
-
-/** Parts of `bytes` that are zeros throughout, and the rest. */
-function zeroRuns(bytes: Uint8Array): DiskRun[] {
-  const runs: DiskRun[] = [];
-  let start = 0;
-  let held: DiskRun['kind'] | undefined;
-  for (let at = 0; at < bytes.length; at += ZERO_UNIT_BYTES) {
-    const kind = isZeroRange(bytes, at, Math.min(bytes.length, at + ZERO_UNIT_BYTES)) ? 'hole' : 'data';
-    if (held !== undefined && kind !== held) {
-      runs.push({ kind: held, start, end: at });
-      start = at;
-    }
-    held = kind;
-  }
-  if (held !== undefined) runs.push({ kind: held, start, end: bytes.length });
-  return runs;
 }
