@@ -38,7 +38,7 @@ const CACHES = {
   /** For moments beside another one. */
   tiny: { pageBytes: 6 * MIB, decodedBytes: MIB, tables: { cachedTableBytes: 2 * MIB } },
   small: { pageBytes: 16 * MIB, decodedBytes: 4 * MIB, tables: { cachedTableBytes: 8 * MIB } },
-  large: { pageBytes: 16 * MIB, decodedBytes: 8 * MIB, tables: { cachedTableBytes: 12 * MIB } },
+  large: { pageBytes: 12 * MIB, decodedBytes: 8 * MIB, tables: { cachedTableBytes: 8 * MIB } },
 } as const;
 
 export interface ContainerOptions {

@@ -7,7 +7,7 @@ import { oneBehindTheOther, type SealedSegment } from './stored.ts';
 /** Segments that are being written at a time: more would only be more memory. */
 const MAX_WRITES = 1;
 /** The same for those that are being sealed, on whichever thread. */
-const MAX_SEALING = 3;
+const MAX_SEALING = 2;
 
 interface Leaving {
   readonly segment: OpenSegment;
@@ -87,6 +87,9 @@ export class LeavingSegments {
   async finish(): Promise<void> {
     while (this.#leaving.some(({ written }) => written === undefined)) await this.#storeOldest();
     while (this.#leaving.length > 0) await this.#leaveOldest();
+    // Whoever writes little needs no more; who writes much is not here often.
+    this.#spares.raw.splice(1);
+    this.#spares.sealed.splice(1);
   }
 
   /** Gives the oldest segment that has none its place; it is being written from then on. */
