@@ -36,9 +36,9 @@ const TREE_TITLES: { readonly [name in TreeName]: string } = {
 const MIB = 1024 * 1024;
 const CACHES = {
   /** For moments beside another one. */
-  tiny: { pageBytes: 6 * MIB, decodedBytes: MIB, tables: { cachedTableBytes: 2 * MIB } },
+  tiny: { pageBytes: 3 * MIB, decodedBytes: MIB, tables: { cachedTableBytes: 2 * MIB } },
   small: { pageBytes: 16 * MIB, decodedBytes: 4 * MIB, tables: { cachedTableBytes: 8 * MIB } },
-  large: { pageBytes: 12 * MIB, decodedBytes: 8 * MIB, tables: { cachedTableBytes: 8 * MIB } },
+  large: { pageBytes: 10 * MIB, decodedBytes: 4 * MIB, tables: { cachedTableBytes: 8 * MIB } },
 } as const;
 
 export interface ContainerOptions {
