@@ -57,10 +57,13 @@ async function carryOut(
     },
     extend: (context: CommandContext): SharedContext => ({ ...context, image, stdin: 'none', sync }),
   };
+  let status: number | undefined;
   try {
-    return await runCommandLine(request.argv, new ControlIo(request, reply), host);
+    status = await runCommandLine(request.argv, new ControlIo(request, reply), host);
+    return status;
   } finally {
     release?.();
+    if (status !== 0) await exports.recover();
   }
 }
 

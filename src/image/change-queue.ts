@@ -12,6 +12,16 @@ export class ChangeQueue {
     this.#path = path;
   }
 
+  /** A change stopped half-way. */
+  get isSpoiled(): boolean {
+    return this.#spoiled !== undefined;
+  }
+
+  /** What the change that stopped left behind is gone. */
+  heal(): void {
+    this.#spoiled = undefined;
+  }
+
   /** For checks and the change that they allow, which goes through `carryOut`. */
   run<T>(action: () => Promise<T>): Promise<T> {
     return this.#queue.run(action);

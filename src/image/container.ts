@@ -13,7 +13,6 @@ import { recordLayout } from '../map/layouts.ts';
 import { PageStore } from '../map/pages.ts';
 import { type RecordTree, recordsBackward } from '../map/records.ts';
 import { PersistentTree } from '../map/tree.ts';
-import type { GenerationRange } from '../space/pending.ts';
 import { Space } from '../space/space.ts';
 import { FailStopStorage } from '../storage/fail-stop.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -21,6 +20,7 @@ import { Refs } from '../versions/refs.ts';
 import { VersionTable } from '../versions/version-table.ts';
 import type { CreateOptions } from './api.ts';
 import { cleanYoung } from './clean.ts';
+import { CACHES, type ContainerOptions, type PublishOptions } from './container-options.ts';
 import { InUse } from './in-use.ts';
 import { newHeader } from './new-header.ts';
 import { readBothSlots } from './slots.ts';
@@ -32,32 +32,6 @@ const TREE_TITLES: { readonly [name in TreeName]: string } = {
   marks: 'names of versions',
   log: 'log index',
 };
-
-const MIB = 1024 * 1024;
-const CACHES = {
-  /** For moments beside another one. */
-  tiny: { pageBytes: 3 * MIB, decodedBytes: MIB, tables: { cachedTableBytes: 2 * MIB } },
-  small: { pageBytes: 16 * MIB, decodedBytes: 4 * MIB, tables: { cachedTableBytes: 8 * MIB } },
-  large: { pageBytes: 10 * MIB, decodedBytes: 4 * MIB, tables: { cachedTableBytes: 8 * MIB } },
-} as const;
-
-export interface ContainerOptions {
-  /** Generations below `limit` that other processes still read, ascending and apart. */
-  readonly heldGenerations?: (limit: number) => readonly GenerationRange[];
-  /** Skip waiting for the disk: for throw-away images only. */
-  readonly sync?: 'on' | 'off';
-  /** How much of what was read is kept. */
-  readonly caches?: 'tiny' | 'small' | 'large';
-  /** 'accept' opens for a repair what writers refuse, and takes the older header if the newest makes no sense. */
-  readonly damage?: 'accept';
-}
-
-export interface PublishOptions {
-  /** Called when the map of the working state is written and before the version table is: may add a version that has this map. */
-  readonly makeVersion?: (working: TreeRoot, writeMap: (map: ExtentMap) => TreeRoot) => void;
-  /** 'later': young blocks may be needed by something that is not the working state. */
-  readonly cleaning?: 'now' | 'later';
-}
 
 /**
  * One container with its parts opened: the published header, the trees it names, the log, the space, and
@@ -74,7 +48,7 @@ export class Container {
   readonly versions: VersionTable;
   readonly refs: Refs;
   readonly map: ExtentMap;
-  readonly inUse = new InUse();
+  readonly inUse: InUse;
   /** As published last; for a repair, as it is to be. */
   header: Header;
   /** What the slots hold. */
@@ -105,6 +79,7 @@ export class Container {
 
   private constructor(storage: Storage, slots: Slots, options: ContainerOptions, stored = slots.header) {
     const { header } = slots;
+    this.inUse = options.inUse ?? new InUse();
     this.storage = storage;
     this.stored = stored;
     this.options = options;
@@ -179,6 +154,19 @@ export class Container {
   /** Opens `storage`, which holds this container, to be changed there beside the same readers. */
   openCopy(storage: Storage): Container {
     return Container.open(storage, { ...this.options, caches: 'tiny' });
+  }
+
+  /**
+   * The published state opened anew, to go on with after a change that failed half-way; this one must not be used any more. Undefined
+   * after a failure that leaves in doubt what is published. Errors: as `open`.
+   */
+  reopened(): Container | undefined {
+    const inner = this.storage instanceof FailStopStorage ? this.storage.renewed : undefined;
+    if (inner === undefined) return undefined;
+    // The one that takes over does not know what the second slot may still hold.
+    if (this.isSlotPending && this.options.sync !== 'off') inner.sync();
+    this.cutBack();
+    return Container.open(inner, { ...this.options, inUse: this.inUse });
   }
 
   /** Bytes that the file lacks. */
@@ -375,18 +363,23 @@ export class Container {
 
   /** Gives up what was not published; the file gets its published length back, and both slots are durable. */
   close(): void {
-    const end = Math.max(this.header.space.end, this.stored.space.end, this.formerEnd);
     try {
       if (this.isSlotPending) this.sync();
     } catch {
       // Told by whoever must know; here it is too late.
     }
+    this.cutBack();
+    this.storage.close();
+  }
+
+  /** What was not published gets no place in the file. */
+  private cutBack(): void {
+    const end = Math.max(this.header.space.end, this.stored.space.end, this.formerEnd);
     try {
       const isCuttable = this.begun && !this.isHeaderUnsure && this.storage.size() > end;
       if (isCuttable && this.storage instanceof FailStopStorage) this.storage.cutBack(end);
     } catch {
       // The next gc cuts the file.
     }
-    this.storage.close();
   }
 }

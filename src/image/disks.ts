@@ -66,7 +66,7 @@ export class Disks {
     const { storage } = this.#looks.container;
     if (this.#looks.isBrief || storage.readOnly)
       throw new VsimgError('permission', `'${storage.name}' is open for reading only`, { path: storage.name });
-    this.#working ??= new WorkingDisk(this.#looks.container, this.#change, this.#publish);
+    this.#working ??= new WorkingDisk(this.#looks, this.#change, this.#publish);
     return this.#working;
   }
 
@@ -78,6 +78,11 @@ export class Disks {
   /** The same, and what was written as the version checked out has it is no change any more. */
   async reconcile(): Promise<void> {
     await this.#working?.reconcile();
+  }
+
+  /** What was written to the working state and is not published is gone. */
+  forget(): void {
+    this.#working?.forget();
   }
 
   /** The working state as it is in an image that is open for a long read, so that nobody changes it. */

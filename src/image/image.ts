@@ -250,6 +250,22 @@ export class Image {
     return this.changes.run(() => this.changes.carryOut(() => this.container.publish()));
   }
 
+  /**
+   * After something that failed: what is not published is given up, and the image can be changed again. For whoever knows that nobody
+   * counts on what is lost by that. False, and nothing happens, where a failing disk leaves in doubt what is there.
+   */
+  recover(): Promise<boolean> {
+    return this.changes.run(async () => {
+      if (!this.changes.isSpoiled && !this.container.isChanged) return true;
+      const container = this.container.reopened();
+      if (container === undefined) return false;
+      this.looks.replace(container);
+      (await this.openedDisks)?.forget();
+      this.changes.heal();
+      return true;
+    });
+  }
+
   /** Errors: 'refused' when nothing changed, 'usage' for a bad message or tag, 'exists' for a taken tag. */
   commit(options: CommitOptions): Promise<VersionInfo> {
     return this.changes.run(async () => {

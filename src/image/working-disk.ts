@@ -5,6 +5,7 @@ import type { Container } from './container.ts';
 import { DirtyBlocks } from './dirty-blocks.ts';
 import type { Change, Disk, DiskRun, DiskWriting } from './disk.ts';
 import { changesBetween, diskRuns } from './disk-ranges.ts';
+import type { Looks } from './looks.ts';
 import { reconcile } from './reconcile.ts';
 import { checkRange, prepareBytes, readBytes } from './view.ts';
 import { writeDirty, zeroBytes } from './write.ts';
@@ -20,7 +21,7 @@ const DIRECT_BYTES = 64 * 1024;
  * `flush`. What is in memory goes to the container in order of the disk, which costs a part of what single writes would.
  */
 export class WorkingDisk implements Disk, DiskWriting {
-  readonly #container: Container;
+  readonly #looks: Pick<Looks, 'container'>;
   readonly #change: Change;
   readonly #publish: () => Promise<void>;
   #dirty: DirtyBlocks;
@@ -40,11 +41,15 @@ export class WorkingDisk implements Disk, DiskWriting {
   /** Why nothing reaches the container any more; what is in memory stays readable. */
   #failure: unknown;
 
-  constructor(container: Container, change: Change, publish: () => Promise<void>) {
-    this.#container = container;
+  constructor(looks: Pick<Looks, 'container'>, change: Change, publish: () => Promise<void>) {
+    this.#looks = looks;
     this.#change = change;
     this.#publish = publish;
     this.#dirty = this.#newBlocks();
+  }
+
+  get #container(): Container {
+    return this.#looks.container;
   }
 
   get writing(): DiskWriting {
@@ -162,6 +167,15 @@ export class WorkingDisk implements Disk, DiskWriting {
     if (this.#flushing === undefined) return this.#startFlush();
     this.#nextFlush ??= this.#flushing.catch(() => undefined).then(() => this.#startFlush());
     return this.#nextFlush;
+  }
+
+  /** What is in memory is gone, and so is why it could not go into the container. Only when nothing is under way. */
+  forget(): void {
+    for (const blocks of [this.#dirty, this.#draining]) blocks?.reset();
+    this.#spare = this.#draining ?? this.#spare;
+    this.#draining = undefined;
+    this.#written = new BlockSet();
+    this.#failure = undefined;
   }
 
   #refuseAfterFailure(): void {

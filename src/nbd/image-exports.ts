@@ -68,6 +68,17 @@ export class ImageExports implements Exports {
     };
   }
 
+  /** After something that failed: the image can be changed again, unless a client may count on what is not published. Never fails. */
+  async recover(): Promise<void> {
+    const release = this.takeWriter();
+    if (release === undefined) return;
+    try {
+      await this.#options.image.recover().catch(notYet);
+    } finally {
+      release();
+    }
+  }
+
   *list(): Generator<{ readonly name: string; readonly description: string }> {
     const { image, only } = this.#options;
     image.refresh();
@@ -122,6 +133,11 @@ export class ImageExports implements Exports {
         const flushed = disk
           .reconcile()
           .then(() => disk.flush())
+          .catch(async (error: unknown) => {
+            // It was told that what it wrote is not lasting.
+            await image.recover().catch(notYet);
+            throw error;
+          })
           .finally(() => {
             this.#leaving = undefined;
             release();
@@ -157,6 +173,9 @@ export class ImageExports implements Exports {
         try {
           if (disk.isChanged)
             await keepScratch?.({ base: number, commit: (options) => disks.commit(scratch, options) });
+        } catch (error) {
+          await this.recover();
+          throw error;
         } finally {
           await scratch.close();
         }
@@ -172,6 +191,9 @@ export class ImageExports implements Exports {
     return { ...facts, blockSizes, contexts: new ImageContexts(this.#options.image) };
   }
 }
+
+/** Then changes go on to fail as before, and tell why. */
+function notYet(): void {}
 
 /** What was changed since any version that there is. */
 class ImageContexts implements Contexts {

@@ -11,6 +11,7 @@ export class FailStopStorage implements Storage {
   readonly readOnly: boolean;
   private readonly inner: Storage;
   private failure: unknown;
+  private isWriteRefused = false;
 
   constructor(inner: Storage) {
     this.inner = inner;
@@ -50,8 +51,23 @@ export class FailStopStorage implements Storage {
     return this.inner.read(buffer, position);
   }
 
+  /**
+   * The storage to begin anew with, after all that was written since the last sync is given up; undefined after a failure that leaves in
+   * doubt what is there: then only another process can tell.
+   */
+  get renewed(): Storage | undefined {
+    return this.failure === undefined || this.isWriteRefused ? this.inner : undefined;
+  }
+
   write(buffer: Uint8Array, position: number): void {
-    this.guard(() => this.inner.write(buffer, position));
+    this.guard(() => {
+      try {
+        this.inner.write(buffer, position);
+      } catch (error) {
+        this.isWriteRefused = isForWantOfRoom(error);
+        throw error;
+      }
+    });
   }
 
   truncate(lengthBytes: number): void {
@@ -69,9 +85,16 @@ export class FailStopStorage implements Storage {
 
   writeMeanwhile(buffer: Uint8Array, position: number): Promise<void> {
     const { inner } = this;
-    return this.guardMeanwhile(async () =>
-      inner.writeMeanwhile === undefined ? inner.write(buffer, position) : inner.writeMeanwhile(buffer, position),
-    );
+    return this.guardMeanwhile(async () => {
+      try {
+        await (inner.writeMeanwhile === undefined
+          ? inner.write(buffer, position)
+          : inner.writeMeanwhile(buffer, position));
+      } catch (error) {
+        if (this.failure === undefined) this.isWriteRefused = isForWantOfRoom(error);
+        throw error;
+      }
+    });
   }
 
   syncMeanwhile(): Promise<void> {
@@ -96,4 +119,8 @@ export class FailStopStorage implements Storage {
   close(): void {
     this.inner.close();
   }
+}
+
+function isForWantOfRoom(error: unknown): boolean {
+  return error instanceof VsimgError && error.code === 'no-space';
 }

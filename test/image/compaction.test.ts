@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Chunk } from '../../src/format/chunk-table.ts';
 import { EXTENT_KIND, MAX_BLOCKS } from '../../src/format/extent-page.ts';
-import { Container, type ContainerOptions } from '../../src/image/container.ts';
+import { Container } from '../../src/image/container.ts';
+import type { ContainerOptions } from '../../src/image/container-options.ts';
 import { Image } from '../../src/image/image.ts';
 import { ExtentMap } from '../../src/map/extent-map.ts';
 import { MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
