@@ -1,4 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
+import { keepLongBuffersApart } from '../storage/malloc.ts';
 
 /**
  * V8 lets its heap grow to a multiple of what is alive, and the part for new objects to 32 MiB or more; with these it collects when half
@@ -6,6 +7,9 @@ import { setFlagsFromString } from 'node:v8';
  */
 const SMALL = ['--heap-growing-percent=50', '--semi-space-growth-factor=1'];
 const USUAL = ['--heap-growing-percent=0', '--semi-space-growth-factor=2'];
+
+/** What takes longer is worth loading what talks to the system's allocator. */
+const LONG_MS = 500;
 
 let workCount = 0;
 
@@ -24,9 +28,12 @@ export async function inSmallHeap<T>(work: () => Promise<T>): Promise<T> {
     beSmall();
     process.on('worker', beSmallAgain);
   }
+  const timer = setTimeout(keepLongBuffersApart, LONG_MS);
+  timer.unref();
   try {
     return await work();
   } finally {
+    clearTimeout(timer);
     if (--workCount === 0) {
       process.off('worker', beSmallAgain);
       // Code that is kept for the next process must not be marked with flags that that one will not have.

@@ -91,9 +91,9 @@ export const definition: CommandDefinition = {
       "'$VSIMG_URI' in quotes is put in; several words are run as they are. The exit status is that of the command.",
     "A socket that another program left open (LISTEN_FDS, as systemd and libnbd do: 'nbdinfo [ vsimg serve disk.vsi ]') is taken instead of one " +
       'of its own; then nothing is printed, and the server ends with its last client.',
-    'What a client is promised: a write is kept in memory (at most 16 MiB) until it is flushed, as a disk does with its cache. FLUSH, and FUA ' +
+    'What a client is promised: a write is kept in memory (at most 20 MiB) until it is flushed, as a disk does with its cache. FLUSH, and FUA ' +
       'for a single write, return when it would survive a power cut. When the writer leaves, and when the server is told to stop ' +
-      '(SIGTERM, SIGINT, SIGHUP), all is flushed. A server that is killed leaves what was flushed last, or later writes too, and every version whole. After a change that failed half-way, as on a full disk, writes and commands that change the image fail until the server is started again; what was flushed is there.',
+      '(SIGTERM, SIGINT, SIGHUP), all is flushed. A server that is killed leaves what was flushed last, or later writes too, and every version whole. After a write that failed, as on a full disk, the writer gets errors until it leaves; then the image is as it was flushed last and can be changed again, as it is after a command that failed. Only when the disk could not be waited for must the server be started again.',
     "The working state is written to, not committed: 'vsimg commit IMAGE' makes a version of it, also while the server runs and a client has it open. " +
       'The version then holds every write that was answered before, as a disk does after a power cut: a file system with a journal ' +
       'is whole after its journal is replayed, as it is at mounting. For more, let the guest sync or freeze its file systems (fsfreeze) first.',
