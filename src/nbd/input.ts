@@ -11,8 +11,9 @@ export class Input {
   /** Of so many bytes the owner must not take more from the client before some are used. */
   readonly #mostBytes: number;
   #memory: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
-  /** Holds what was taken last, perhaps. */
   #other: Buffer | undefined;
+  /** Holds what was taken last, and must stay as it is. */
+  #taken: Buffer | undefined;
   #start = 0;
   #end = 0;
 
@@ -51,6 +52,7 @@ export class Input {
     if (lengthBytes > this.lengthBytes) return undefined;
     const start = this.#start;
     this.#start += lengthBytes;
+    this.#taken = this.#memory;
     return this.#memory.subarray(start, this.#start);
   }
 
@@ -65,7 +67,10 @@ export class Input {
   #turn(roomBytes: number): void {
     const { lengthBytes } = this;
     const least = Math.max(this.#mostBytes + ROOM_BYTES, lengthBytes + roomBytes);
-    const into = this.#other !== undefined && this.#other.length >= least ? this.#other : Buffer.allocUnsafeSlow(least);
+    const other = this.#other;
+    // Node asks for space also when it is told to wait: what was taken may be in use through several turns.
+    const isFree = other !== undefined && other !== this.#taken && other.length >= least;
+    const into = isFree ? other : Buffer.allocUnsafeSlow(least);
     into.set(this.#memory.subarray(this.#start, this.#end));
     this.#other = this.#memory;
     this.#memory = into;

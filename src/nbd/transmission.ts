@@ -372,8 +372,11 @@ export class Transmission {
     );
   }
 
+  /** One behind the other, whatever else is answered meanwhile: a head is followed by its data. */
   async #sendAll(messages: readonly Uint8Array[]): Promise<undefined> {
-    for (const bytes of messages) await this.#send(bytes);
+    while (this.#onePiece !== undefined) await this.#onePiece;
+    if (this.#isBroken) return undefined;
+    await Promise.all(messages.map((bytes) => this.#wire.send(bytes)));
     return undefined;
   }
 
