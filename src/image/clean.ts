@@ -53,9 +53,9 @@ async function moveLiveBlocks(container: Container, segment: Segment): Promise<v
       const bytes = new Uint8Array(extent.length * blockBytes);
       // What is damaged stays where it is: it must not stop what is being published.
       if (unlessCorrupt(() => readLog(container, extent.log, bytes, extent.start) ?? true) === undefined) continue;
-      log.noteDead(extent.log, extent.length);
       for (let at = 0; at < extent.length; ) {
         const count = Math.min(extent.length - at, await log.room());
+        log.noteDead(extent.log + at, count);
         map.set(
           extent.start + at,
           count,

@@ -118,8 +118,7 @@ export class Container {
     );
     this.versions = new VersionTable(this.trees, { next: header.nextVersion, count: header.versionCount });
     this.refs = new Refs(this.trees);
-    this.log.bornVersion = header.nextVersion;
-    this.log.generation = this.nextGeneration;
+    this.log.startGeneration(this.nextGeneration, header.nextVersion);
     this.map = new ExtentMap(this.pages, header.working.map);
     this.workingSizeBytes = header.working.sizeBytes;
     this.sharedGeneration = header.working.sharedGeneration;
@@ -160,12 +159,15 @@ export class Container {
    * The published state opened anew, to go on with after a change that failed half-way; this one must not be used any more. Undefined
    * after a failure that leaves in doubt what is published. Errors: as `open`.
    */
-  reopened(): Container | undefined {
-    const inner = this.storage instanceof FailStopStorage ? this.storage.renewed : undefined;
+  async reopened(): Promise<Container | undefined> {
+    if (!(this.storage instanceof FailStopStorage)) return undefined;
+    await this.storage.settled();
+    const inner = this.storage.renewed;
     if (inner === undefined) return undefined;
     // The one that takes over does not know what the second slot may still hold.
     if (this.isSlotPending && this.options.sync !== 'off') inner.sync();
-    this.cutBack();
+    const { cutOffset } = this;
+    if (cutOffset !== undefined && inner.size() > cutOffset) inner.truncate(cutOffset);
     return Container.open(inner, { ...this.options, inUse: this.inUse });
   }
 
@@ -269,8 +271,7 @@ export class Container {
 
   private startGeneration(generation: number): void {
     this.nextGeneration = generation;
-    this.log.bornVersion = this.versions.next;
-    this.log.generation = generation;
+    this.log.startGeneration(generation, this.versions.next);
   }
 
   private writePage(bytes: Uint8Array, life: 'lasting' | 'passing'): number {
@@ -368,18 +369,13 @@ export class Container {
     } catch {
       // Told by whoever must know; here it is too late.
     }
-    this.cutBack();
-    this.storage.close();
+    if (this.storage instanceof FailStopStorage) this.storage.closeAt(this.cutOffset);
+    else this.storage.close();
   }
 
-  /** What was not published gets no place in the file. */
-  private cutBack(): void {
-    const end = Math.max(this.header.space.end, this.stored.space.end, this.formerEnd);
-    try {
-      const isCuttable = this.begun && !this.isHeaderUnsure && this.storage.size() > end;
-      if (isCuttable && this.storage instanceof FailStopStorage) this.storage.cutBack(end);
-    } catch {
-      // The next gc cuts the file.
-    }
+  /** Where to cut the file, so that what was not published gets no place in it; undefined: nowhere. */
+  private get cutOffset(): number | undefined {
+    if (!this.begun || this.isHeaderUnsure) return undefined;
+    return Math.max(this.header.space.end, this.stored.space.end, this.formerEnd);
   }
 }

@@ -13,7 +13,7 @@ export interface Disk {
   readonly writing: DiskWriting | undefined;
   /** Fills `into` from `guestOffset` on. Errors: 'corrupt', 'io', 'refused' beyond the end. */
   read(guestOffset: number, into: Uint8Array): void;
-  /** For who has other things to do meanwhile: what makes `read` of the range shorter; undefined where nothing does. Never fails. */
+  /** For who has other things to do meanwhile: what makes `read` of the range shorter; undefined where nothing does. Errors: as `read`. */
   prepare(guestOffset: number, lengthBytes: number): Promise<unknown> | undefined;
   /** Every byte of `[start, end)` once, ascending; what is next to each other and alike may come apart. */
   runs(range: ByteRange): Iterable<DiskRun>;

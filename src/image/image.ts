@@ -257,7 +257,7 @@ export class Image {
   recover(): Promise<boolean> {
     return this.changes.run(async () => {
       if (!this.changes.isSpoiled && !this.container.isChanged) return true;
-      const container = this.container.reopened();
+      const container = await this.container.reopened();
       if (container === undefined) return false;
       this.looks.replace(container);
       (await this.openedDisks)?.forget();

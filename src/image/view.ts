@@ -132,7 +132,7 @@ export function viewRuns({ blockBytes }: Container, { map }: View, { start, end 
   return map.runs(Math.floor(start / blockBytes), Math.ceil(end / blockBytes));
 }
 
-/** Begins on other threads what `readBytes` would have to do at length; undefined where there is no such thing. Never fails: what is wrong, reading tells. */
+/** Begins on other threads what `readBytes` would have to do at length; undefined where there is no such thing. Errors: as `readBytes`, but not of data that is damaged. */
 export function prepareBytes(
   container: Container,
   view: View,
@@ -141,14 +141,12 @@ export function prepareBytes(
 ): Promise<unknown> | undefined {
   const { log, reader } = container;
   const waits: Promise<unknown>[] = [];
-  unlessCorrupt(() => {
-    for (const run of viewRuns(container, view, { start, end: start + lengthBytes })) {
-      if (run.log === undefined) continue;
-      const storedCount = Math.min(run.length, log.firstInMemory - run.log);
-      const wait = storedCount > 0 ? reader.prepare(run.log, storedCount) : undefined;
-      if (wait !== undefined) waits.push(wait);
-    }
-  });
+  for (const run of viewRuns(container, view, { start, end: start + lengthBytes })) {
+    if (run.log === undefined) continue;
+    const storedCount = Math.min(run.length, log.firstInMemory - run.log);
+    const wait = storedCount > 0 ? reader.prepare(run.log, storedCount) : undefined;
+    if (wait !== undefined) waits.push(wait);
+  }
   return waits.length > 1 ? Promise.all(waits) : waits[0];
 }
 

@@ -168,9 +168,10 @@ async function carryOut(
     if (action === CLEAR) clearBlocks(container, start + from, start + to);
     if (action === STORE) {
       container.begin();
-      noteDead(container, start + from, start + to);
       for (let at = from; at < to; ) {
         const count = Math.min(to - at, await log.room());
+        // Not before there is room: a segment without a live block may go while others are waited for.
+        noteDead(container, start + at, start + at + count);
         map.set(start + at, count, log.append(start + at, bytes.subarray(at * blockBytes, (at + count) * blockBytes)));
         at += count;
       }

@@ -67,7 +67,7 @@ export class LeavingSegments {
     const chunks = segment.chunks();
     const into = isSealedInPlace({ compression, chunks }) ? undefined : (this.#spares.sealed.pop() ?? segmentBuffer());
     const { data } = segment.buffer;
-    const job: SealJob = { kind: 'seal', raw: data, into: into?.data, blockBytes, compression, chunks };
+    const job: SealJob = { kind: 'seal', raw: data, into: into?.data ?? data, blockBytes, compression, chunks };
     if (amount === 'few' && this.#leaving.length === 0) {
       this.#leaving.push({ segment, chunks, into, sealed: Promise.resolve(runSealJob(job)) });
       return;
@@ -97,10 +97,11 @@ export class LeavingSegments {
     const index = this.#leaving.findIndex(({ written }) => written === undefined);
     const oldest = this.#leaving[index];
     if (oldest === undefined) return;
-    oldest.written = this.#store(oldest, await oldest.sealed);
+    const result = await oldest.sealed;
+    if (index >= MAX_WRITES) await this.#leaveOldest();
+    oldest.written = this.#store(oldest, result);
     // As above.
     oldest.written.catch(() => {});
-    if (index >= MAX_WRITES) await this.#leaveOldest();
   }
 
   async #leaveOldest(): Promise<void> {

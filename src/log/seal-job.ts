@@ -6,8 +6,8 @@ import { type Seal, type SealColumns, Sealer, sealColumns } from './seal.ts';
 export interface SealJob {
   readonly kind: 'seal';
   readonly raw: Uint8Array;
-  /** As long as `raw` at least; needed unless `isSealedInPlace`. */
-  readonly into: Uint8Array | undefined;
+  /** As long as `raw` at least; where `isSealedInPlace`, `raw` itself. */
+  readonly into: Uint8Array;
   readonly blockBytes: number;
   readonly compression: Compression;
   readonly chunks: readonly RawChunk[];
@@ -32,7 +32,7 @@ export function isSealedInPlace({ compression, chunks }: Pick<SealJob, 'compress
 }
 
 /** Stored bytes stand one behind the other from the start of `into` on. */
-export function runSealJob({ raw, into = raw, blockBytes, compression, chunks }: SealJob): SealColumns {
+export function runSealJob({ raw, into, blockBytes, compression, chunks }: SealJob): SealColumns {
   const amount = chunks.length > 1 ? 'many' : 'few';
   const sealer = new Sealer({ blockBytes, compression, amount });
   const isInPlace = isSealedInPlace({ compression, chunks });

@@ -51,6 +51,7 @@ function segmentCounts({ firstLog, entry }: Segment): Pick<OpenSegment, 'firstLo
 
 /** Takes long enough that others should go on meanwhile. */
 const LONG_WRITE_BYTES = 512 * 1024;
+
 /** Appends blocks to the log and counts those that die young. */
 export class LogWriter {
   private readonly parts: LogParts;
@@ -64,6 +65,10 @@ export class LogWriter {
   private readonly died = new Map<number, number>();
   /** First log blocks of full segments without a live block. */
   private gone: number[] = [];
+  /** First log blocks of segments that were written since the last publication, or the last version that was held back. */
+  private readonly fresh = new Set<number>();
+  private bornVersion = 0;
+  private generation = 0;
 
   constructor(parts: LogParts, state: LogState) {
     this.parts = parts;
@@ -206,6 +211,7 @@ export class LogWriter {
     };
     putRecord(index, numberKey(firstLog), encodeSegmentEntry(entry));
     tables.remember(entry, table);
+    this.fresh.add(firstLog);
     this.dataTotal += storedBytesOf(table);
   }
 
@@ -215,7 +221,7 @@ export class LogWriter {
     if (open === undefined) return;
     this.open = undefined;
     await this.leaving.add(open, amount);
-    this.takeBackGone();
+    this.dropGone();
   }
 
   /** A log number for every block of a segment that was filled elsewhere; what is open here is sealed first. */
@@ -247,49 +253,46 @@ export class LogWriter {
     return firstLog;
   }
 
-  /** Version that segments written from now on will belong to. */
-  bornVersion = 0;
-  /** Generation that will publish what is written from now on. */
-  generation = 0;
+  /** Of what is written from now on: the version that it will belong to, and the generation that will publish it. */
+  startGeneration(generation: number, bornVersion: number): void {
+    this.generation = generation;
+    this.bornVersion = bornVersion;
+    this.fresh.clear();
+  }
 
   /** Writes everything that is still in memory and enters the dead blocks; segments without a live block go. */
   async flush(): Promise<void> {
     await this.endSegment('few');
     await this.leaving.finish();
-    this.gone = [];
+    this.dropGone();
     for (const [firstLog, count] of this.died) {
       const segment = this.parts.tables.find(firstLog);
       const deadBlocks = segment.entry.deadBlocks + count;
       this.deadTotal += count;
-      const isDead = deadBlocks >= segment.entry.blockCount;
-      if (!isDead || !this.isDropped(segment))
+      if (deadBlocks < segment.entry.blockCount || !this.isReadable(segment))
         putRecord(this.parts.index, numberKey(firstLog), encodeSegmentEntry({ ...segment.entry, deadBlocks }));
+      else this.drop(segment);
     }
     this.died.clear();
   }
 
-  /** What no state needs that is, or was, published is used again at once: a disk written over and over does not grow the file. */
-  private takeBackGone(): void {
+  /** Segments that no state needs which is, or was, published go at once: a disk written over and over does not grow the file. */
+  private dropGone(): void {
     const { gone } = this;
     this.gone = [];
     for (const firstLog of gone) {
-      const segment = this.leaving.find(firstLog) === undefined ? this.parts.tables.find(firstLog) : undefined;
-      if (segment === undefined) this.gone.push(firstLog);
-      else if (unlessCorrupt(() => this.parts.tables.table(segment).birth) === this.generation) {
+      if (this.leaving.find(firstLog) !== undefined) this.gone.push(firstLog);
+      else if (this.fresh.has(firstLog)) {
         this.deadTotal += this.died.get(firstLog) ?? 0;
         this.died.delete(firstLog);
-        this.drop(segment);
+        this.drop(this.parts.tables.find(firstLog));
       }
     }
   }
 
   /** False for a segment whose table is damaged: nothing tells what space it took, and writing must go on. */
-  private isDropped(segment: Segment): boolean {
-    const isGone = unlessCorrupt(() => {
-      this.drop(segment);
-      return true;
-    });
-    return isGone === true;
+  private isReadable(segment: Segment): boolean {
+    return unlessCorrupt(() => this.parts.tables.table(segment)) !== undefined;
   }
 
   /**
@@ -352,9 +355,10 @@ export class LogWriter {
     const ranges = [{ place: segment.entry.place, storedBytes: segment.entry.lengthBytes }, ...table.chunks]
       .filter((part) => part !== undefined)
       .map(({ place, storedBytes }) => ({ start: place, end: place + storedBytes }));
+    const isFresh = this.fresh.delete(segment.firstLog);
     for (const { start, end } of joinRanges(ranges)) {
-      // Written since the last publication: nobody else can know of it.
-      if (table.birth === this.generation) space.takeBack(start, end - start);
+      // Nobody else can know of it.
+      if (isFresh) space.takeBack(start, end - start);
       else space.release(start, end - start, table.birth);
     }
     this.dataTotal -= storedBytesOf(table);

@@ -2,6 +2,8 @@
 const FIRST_BYTES = 16 * 1024;
 /** That there is always room for, so that a read from a socket is worth its cost. */
 const ROOM_BYTES = 64 * 1024;
+/** More is not read at a time, so that what comes beyond the limit fits the memory too. */
+const MOST_SPACE_BYTES = 256 * 1024;
 
 /**
  * Bytes that came from a client and are not used yet, one behind the other in memory that is used again and again: what came in
@@ -33,7 +35,7 @@ export class Input {
   space(): Buffer {
     const least = this.#memory.length === FIRST_BYTES ? 1 : ROOM_BYTES;
     if (this.#memory.length - this.#end < least) this.#turn(ROOM_BYTES);
-    return this.#memory.subarray(this.#end);
+    return this.#memory.subarray(this.#end, this.#end + MOST_SPACE_BYTES);
   }
 
   /** The first `lengthBytes` of the space were filled. */
@@ -47,7 +49,7 @@ export class Input {
     this.#end += piece.length;
   }
 
-  /** The next bytes, without a copy, until the next call; undefined until there are so many. */
+  /** The next bytes, without a copy, valid until bytes are taken again; undefined until there are so many. */
   take(lengthBytes: number): Buffer | undefined {
     if (lengthBytes > this.lengthBytes) return undefined;
     const start = this.#start;
@@ -66,7 +68,7 @@ export class Input {
   /** What is not used yet goes to the beginning of the other memory. */
   #turn(roomBytes: number): void {
     const { lengthBytes } = this;
-    const least = Math.max(this.#mostBytes + ROOM_BYTES, lengthBytes + roomBytes);
+    const least = Math.max(this.#mostBytes + MOST_SPACE_BYTES + ROOM_BYTES, lengthBytes + roomBytes);
     const other = this.#other;
     // Node asks for space also when it is told to wait: what was taken may be in use through several turns.
     const isFree = other !== undefined && other !== this.#taken && other.length >= least;

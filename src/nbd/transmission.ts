@@ -67,6 +67,8 @@ export class Transmission {
   /** Of whole blocks; what is written in parts is cut there. */
   readonly #blockBytes: number;
   readonly #waiting = new Set<Promise<void>>();
+  /** Until all reads are answered that waited to be prepared. */
+  #prepared: Promise<void> = Promise.resolve();
   /** Until an answer that may not be interrupted has gone out. */
   #onePiece: Promise<void> | undefined;
   /** The client expects data that can not be had: whatever is sent now it would take for that. */
@@ -164,18 +166,28 @@ export class Transmission {
   }
 
   #read(request: Request): Going {
-    const { offset, lengthBytes } = request;
-    if (lengthBytes > PIECE_BYTES) return this.#readLong(request);
-    const prepared = this.#isBusy ? this.#disk.prepare(offset, lengthBytes) : undefined;
+    if (request.lengthBytes > PIECE_BYTES) return this.#readLong(request);
+    const prepared = this.#prepare(request);
     if (prepared === undefined) return this.#readShort(request);
-    return this.#later(
-      request,
-      async () => {
-        await prepared;
-        await this.#readShort(request);
-      },
-      'answered',
-    );
+    const before = this.#prepared;
+    const answered = (async () => {
+      await prepared;
+      // One after the other, each when the client has taken enough of those before it.
+      await before;
+      await this.#readShort(request);
+    })();
+    this.#prepared = answered;
+    return this.#later(request, () => answered, 'answered');
+  }
+
+  #prepare({ offset, lengthBytes }: Request): Promise<unknown> | undefined {
+    if (!this.#isBusy) return undefined;
+    try {
+      return this.#disk.prepare(offset, lengthBytes);
+    } catch {
+      // Reading tells what is wrong.
+      return undefined;
+    }
   }
 
   /** There is something to do while a request waits. */

@@ -12,6 +12,10 @@ export class FailStopStorage implements Storage {
   private readonly inner: Storage;
   private failure: unknown;
   private isWriteRefused = false;
+  /** Writes and waits that other threads do. */
+  private readonly underWay = new Set<Promise<void>>();
+  /** What they have to be done for. */
+  private atEnd: (() => void) | undefined;
 
   constructor(inner: Storage) {
     this.inner = inner;
@@ -74,9 +78,26 @@ export class FailStopStorage implements Storage {
     this.guard(() => this.inner.truncate(lengthBytes));
   }
 
-  /** Cuts off bytes that nothing refers to: also after a failure, when that is all that may be done. */
-  cutBack(lengthBytes: number): void {
-    this.inner.truncate(lengthBytes);
+  /** Resolves when nothing is written any more that was begun. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.underWay);
+  }
+
+  /**
+   * Closes; before that cuts off bytes that nothing refers to, from `lengthBytes` on if that is given: also after a failure, when that is
+   * all that may be done. At the end of what is under way, which could make the file longer again. Never fails.
+   */
+  closeAt(lengthBytes: number | undefined): void {
+    const close = (): void => {
+      try {
+        if (lengthBytes !== undefined && this.inner.size() > lengthBytes) this.inner.truncate(lengthBytes);
+      } catch {
+        // The next gc cuts the file.
+      }
+      this.inner.close();
+    };
+    if (this.underWay.size === 0) close();
+    else this.atEnd = close;
   }
 
   sync(): void {
@@ -91,7 +112,7 @@ export class FailStopStorage implements Storage {
           ? inner.write(buffer, position)
           : inner.writeMeanwhile(buffer, position));
       } catch (error) {
-        if (this.failure === undefined) this.isWriteRefused = isForWantOfRoom(error);
+        this.isWriteRefused = isForWantOfRoom(error) && (this.failure === undefined || this.isWriteRefused);
         throw error;
       }
     });
@@ -102,14 +123,19 @@ export class FailStopStorage implements Storage {
     return this.guardMeanwhile(async () => (inner.syncMeanwhile === undefined ? inner.sync() : inner.syncMeanwhile()));
   }
 
-  private async guardMeanwhile(action: () => Promise<void>): Promise<void> {
+  private guardMeanwhile(action: () => Promise<void>): Promise<void> {
     this.guard(() => {});
-    try {
-      await action();
-    } catch (error) {
-      this.failure = error;
-      throw error;
-    }
+    const going = action()
+      .catch((error: unknown) => {
+        this.failure = error;
+        throw error;
+      })
+      .finally(() => {
+        this.underWay.delete(going);
+        if (this.underWay.size === 0) this.atEnd?.();
+      });
+    this.underWay.add(going);
+    return going;
   }
 
   punch(start: number, end: number): void {

@@ -163,6 +163,27 @@ describe('the working disk', () => {
     },
   );
 
+  it('reads right while what is not published is written over at length', async () => {
+    const sizeBytes = 24 * 1024 * 1024;
+    const { image } = newImage({ sizeBytes });
+    const [before, after] = [new Uint8Array(sizeBytes).fill(1), new Uint8Array(sizeBytes).fill(2)];
+    await image.write(0, before);
+    const disk = (await image.disks()).working();
+    let isOver = false;
+    const writing = image.write(0, after).finally(() => {
+      isOver = true;
+    });
+    let reads = 0;
+    while (!isOver) {
+      for (let at = 0; at < sizeBytes; at += sizeBytes / 16) expect([1, 2]).toContain(read(disk, at, BLOCK)[BLOCK - 1]);
+      reads++;
+      await (reads % 4 === 0 ? new Promise((resolve) => setImmediate(resolve)) : undefined);
+    }
+    await writing;
+    expect(reads).toBeGreaterThan(4);
+    expectBytes(read(disk, 0, sizeBytes), after);
+  });
+
   it('answers several flushes at once, each for all that was written before it', async () => {
     const { image, disk: file } = newImage();
     const disk = (await image.disks()).working();

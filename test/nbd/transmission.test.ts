@@ -34,27 +34,41 @@ function readRequest(cookie: number, offset: number): Buffer {
   return bytes;
 }
 
-it('keeps the head of each chunk and its data together when several reads are answered at once', async () => {
+const OFFSETS = [0, 1, 2, 3, 4, 5].map((index) => index * READ_BYTES);
+
+/** Answers a read of each offset, all asked for at once, to a client that takes its time for each part of an answer. */
+async function answer(of: Disk, taken: () => Promise<void>): Promise<Buffer> {
   const input = new Input(SIZE_BYTES);
-  const offsets = [0, 1, 2, 3, 4, 5].map((index) => index * READ_BYTES);
-  for (const [cookie, offset] of offsets.entries()) input.push(readRequest(cookie, offset));
+  for (const [cookie, offset] of OFFSETS.entries()) input.push(readRequest(cookie, offset));
   const sent: Uint8Array[] = [];
   const wire: Wire = {
     input,
     isOver: false,
     more: async () => false,
-    // A client that takes its time for each part of an answer.
     send: (bytes) => {
       sent.push(Uint8Array.from(bytes));
-      return new Promise((resolve) => setImmediate(resolve));
+      return taken();
     },
   };
-  const opened = { disk, flags: 0, close: async () => {} };
+  const opened = { disk: of, flags: 0, close: async () => {} };
   const agreement = { opened, sizeBytes: SIZE_BYTES, structured: true, contexts: [] };
-  await new Transmission(wire, { agreement, blockBytes: 4096, onError: () => expect.unreachable() }).run();
+  const going = new Transmission(wire, { agreement, blockBytes: 4096, onError: () => expect.unreachable() }).run();
+  await Promise.race([going, new Promise((resolve) => setTimeout(resolve, 500))]);
+  return Buffer.concat(sent);
+}
 
-  const all = Buffer.concat(sent);
-  const answers = offsets.map(() => Buffer.alloc(READ_BYTES, 0xff));
+const soon = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+it('answers no more than one read to a client that takes nothing', async () => {
+  expect((await answer(disk, () => new Promise(() => {}))).length).toBeLessThan(READ_BYTES);
+});
+
+it.each<readonly [string, Disk]>([
+  ['several reads are answered at once', disk],
+  ['nothing can be prepared', { ...disk, prepare: () => expect.unreachable() }],
+])('keeps the head of each chunk and its data together when %s', async (_when, of) => {
+  const all = await answer(of, soon);
+  const answers = OFFSETS.map(() => Buffer.alloc(READ_BYTES, 0xff));
   for (let at = 0; at < all.length; ) {
     expect(all.readUInt32BE(at)).toBe(NBD.structured);
     const [type, cookie, length] = [
@@ -63,12 +77,12 @@ it('keeps the head of each chunk and its data together when several reads are an
       all.readUInt32BE(at + 16),
     ];
     const payload = all.subarray(at + 20, at + 20 + length);
-    const start = Number(payload.readBigUInt64BE(0)) - (offsets[cookie] ?? 0);
+    const start = Number(payload.readBigUInt64BE(0)) - (OFFSETS[cookie] ?? 0);
     if (type === CHUNK.hole) answers[cookie]?.fill(0, start, start + payload.readUInt32BE(8));
     else answers[cookie]?.set(payload.subarray(8), start);
     at += 20 + length;
   }
-  for (const [cookie, offset] of offsets.entries()) {
+  for (const [cookie, offset] of OFFSETS.entries()) {
     const expected = new Uint8Array(READ_BYTES);
     disk.read(offset, expected);
     expect(answers[cookie]?.equals(expected)).toBe(true);
