@@ -9,6 +9,8 @@ export interface CommandDefinition {
   readonly options: readonly OptionDefinition[];
   /** A command that changes the container also takes `--wait` and `--no-sync`. */
   readonly access: 'reads' | 'writes' | 'neither';
+  /** A server that has the image open is not asked to carry it out. */
+  readonly alone?: true;
   readonly examples: readonly Example[];
   /** Paragraphs for those who want to know more; help prints them last. */
   readonly details: readonly string[];

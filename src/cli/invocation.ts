@@ -7,6 +7,8 @@ export class Invocation {
   readonly #operands: readonly string[];
   readonly #options: ReadonlyMap<string, OptionValue | undefined>;
   readonly #behindCount: number;
+  /** A `--` was given, perhaps with nothing behind it. */
+  readonly hasDashes: boolean;
 
   /**
    * `options` has an entry for every option the command knows, undefined where it was not given; `behindCount` is the number
@@ -15,11 +17,12 @@ export class Invocation {
   constructor(
     operands: readonly string[],
     options: ReadonlyMap<string, OptionValue | undefined>,
-    { behindCount = 0 }: { readonly behindCount?: number } = {},
+    { behindCount = 0, hasDashes = false }: { readonly behindCount?: number; readonly hasDashes?: boolean } = {},
   ) {
     this.#operands = operands;
     this.#options = options;
     this.#behindCount = behindCount;
+    this.hasDashes = hasDashes;
   }
 
   get operands(): readonly string[] {
@@ -45,7 +48,9 @@ export class Invocation {
 
   /** The same with other values of options. */
   withValues(values: ReadonlyMap<string, OptionValue>): Invocation {
-    return new Invocation(this.#operands, new Map([...this.#options, ...values]), { behindCount: this.#behindCount });
+    const { hasDashes } = this;
+    const options = new Map([...this.#options, ...values]);
+    return new Invocation(this.#operands, options, { behindCount: this.#behindCount, hasDashes });
   }
 
   /** Whether the definition has such an option. */

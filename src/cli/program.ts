@@ -52,17 +52,19 @@ export function parseCommand(command: Command, definition: CommandDefinition, ar
     if (negate) options.set(option.name, value === false ? true : undefined);
     else options.set(option.name, value === false ? undefined : value);
   }
-  return { kind: 'run', args: new Invocation(command.args, options, { behindCount: countBehind(known, argv) }) };
+  const behind = wordsBehind(known, argv);
+  const dashes = { behindCount: behind ?? 0, hasDashes: behind !== undefined };
+  return { kind: 'run', args: new Invocation(command.args, options, dashes) };
 }
 
-/** How many words stand behind the `--` that ends the options. */
-function countBehind(known: readonly OptionDefinition[], argv: readonly string[]): number {
+/** How many words stand behind the `--` that ends the options; undefined without one. */
+function wordsBehind(known: readonly OptionDefinition[], argv: readonly string[]): number | undefined {
   for (let index = 0; index < argv.length; index++) {
     const word = argv[index] as string;
     if (word === '--') return argv.length - index - 1;
     if (takesNext(known, word)) index++;
   }
-  return 0;
+  return undefined;
 }
 
 /** All arguments behind a `--`, where commander takes none of them for an option, if one looks like an option. */

@@ -101,7 +101,7 @@ async function runModule(module: NamedModule, args: Invocation, running: Running
 /** The process that has the image open may be one that does it for us: then that one's status, and else the error. */
 async function forwarding(error: unknown, { definition }: CommandModule, { io, argv }: Running): Promise<unknown> {
   const isLocked = error instanceof VsimgError && error.code === 'locked' && error.path !== undefined;
-  if (!isLocked || argv === undefined || definition.access !== 'writes') return error;
+  if (!isLocked || argv === undefined || definition.access !== 'writes' || definition.alone) return error;
   const { forward } = await import('./forward.ts');
   return forward(error.path, argv, io).then(
     (status) => status ?? error,

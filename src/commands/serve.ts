@@ -55,10 +55,14 @@ export const definition: CommandDefinition = {
     { name: 'allow-remote', description: 'listen on addresses of the network without TLS' },
     { name: 'max-connections', value: 'N', description: `clients at a time (default: ${DEFAULT_CONNECTIONS})` },
     { name: 'idle-exit', value: 'SECONDS', description: 'end after so long without a client' },
-    { name: 'commit-on-disconnect', description: 'make a version of each scratch export that was written to' },
+    {
+      name: 'commit-on-disconnect',
+      description: 'make a version of each scratch export that was written to; needs -m',
+    },
     { short: 'm', name: 'message', value: 'MESSAGE', description: 'what those versions are' },
   ],
   access: 'writes',
+  alone: true,
   examples: [
     {
       command: 'vsimg serve disk.vsi --socket nbd.sock',
@@ -93,7 +97,7 @@ export const definition: CommandDefinition = {
       'of its own; then nothing is printed, and the server ends with its last client.',
     'What a client is promised: a write is kept in memory (at most 20 MiB) until it is flushed, as a disk does with its cache. FLUSH, and FUA ' +
       'for a single write, return when it would survive a power cut. When the writer leaves, and when the server is told to stop ' +
-      '(SIGTERM, SIGINT, SIGHUP), all is flushed. A server that is killed leaves what was flushed last, or later writes too, and every version whole. After a write that failed, as on a full disk, the writer gets errors until it leaves; then the image is as it was flushed last and can be changed again, as it is after a command that failed. Only when the disk could not be waited for must the server be started again.',
+      '(SIGTERM, SIGINT, SIGHUP), all is flushed; a server without a command ends with 0 then. A server that is killed leaves what was flushed last, or later writes too, and every version whole. After a write that failed, as on a full disk, the writer gets errors until it leaves; then the image is as it was flushed last and can be changed again, as it is after a command that failed. Only when the disk could not be waited for must the server be started again.',
     "The working state is written to, not committed: 'vsimg commit IMAGE' makes a version of it, also while the server runs and a client has it open. " +
       'The version then holds every write that was answered before, as a disk does after a power cut: a file system with a journal ' +
       'is whole after its journal is replayed, as it is at mounting. For more, let the guest sync or freeze its file systems (fsfreeze) first.',
@@ -130,7 +134,7 @@ export async function run(context: CommandContext): Promise<number> {
     idleSeconds: args.has('idle-exit') ? countOf(context, 'idle-exit', 0, MAX_IDLE_SECONDS) : undefined,
     only: args.values('export'),
   };
-  return withImage(context, { path, mode: access, caches: 'large' }, (image) =>
+  return withImage(context, { path, mode: access, caches: 'large', alone: true }, (image) =>
     inSmallHeap(() => serve(context, image, plan)),
   );
 }
@@ -154,6 +158,10 @@ function commandOf(args: Invocation): readonly string[] {
       hint: `a version is '-x ${stray}', ${others}, a command '-- COMMAND'`,
     });
   }
+  if ((args.hasDashes && args.behindDashes.length === 0) || (command.length === 1 && command[0]?.trim() === ''))
+    throw new VsimgError('usage', 'no command stands behind --', {
+      hint: 'name one, or leave -- out to serve until a signal',
+    });
   if (command.length > 1 && command.some(isForShell))
     throw new VsimgError('usage', 'several words are run as they are, without putting in what a variable holds', {
       hint: `give one word in quotes, which a shell runs: -- '${command.join(' ')}'`,

@@ -44,10 +44,10 @@ async function carryOut(
     admit: async (command: string, definition: CommandDefinition, args: Invocation) => {
       if (!isQuiet && !WITHOUT_WRITER.has(command))
         throw new VsimgError('refused', `'${command}' is not possible while the image is served`, {
-          hint: command === 'serve' ? 'give --read-only, or end the server first' : 'end the server first',
+          hint: 'end the server first',
         });
       if (!isQuiet && release === undefined)
-        throw new VsimgError('refused', `'${command}' would change the disk that a client has open for writing`, {
+        throw new VsimgError('refused', `'${command}' would change the working state, which a client has open`, {
           hint: 'end the client first, or commit instead',
         });
       // What was answered is part of whatever is made of the working state now.

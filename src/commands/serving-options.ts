@@ -29,10 +29,11 @@ export function addressOf(
     });
   }
   const socket = args.value('socket');
-  const host = args.value('bind');
+  const host = hostOf(args.value('bind'));
   const port = args.value('port');
   if (socket !== undefined && (host !== undefined || port !== undefined))
     throw new VsimgError('usage', '--socket excludes --bind and --port', { hint: 'give one or the other' });
+  if (socket === '') throw new VsimgError('usage', '--socket needs a name', { hint: 'give --socket PATH' });
   if (socket !== undefined) {
     const path = resolve(socket);
     if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
@@ -50,6 +51,16 @@ export function addressOf(
   if (number > MAX_PORT)
     throw new VsimgError('usage', `there is no port ${number}`, { hint: `give one up to ${MAX_PORT}` });
   return { kind: 'tcp', host: host ?? '127.0.0.1', port: number };
+}
+
+/** Brackets, which URIs have around addresses of IPv6, may stand there. Errors: 'usage' for an address with a port. */
+function hostOf(bind: string | undefined): string | undefined {
+  const [, host, port] = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(bind ?? '') ?? [];
+  if (host !== undefined)
+    throw new VsimgError('usage', `'${bind}' is an address and a port`, {
+      hint: `give '--bind ${host.replace(/[[\]]/g, '')} --port ${port}'`,
+    });
+  return bind?.replace(/^\[(.*)\]$/, '$1');
 }
 
 /** How clients are encrypted. Errors: 'usage', also for a server that everybody could reach without TLS. */

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { VsimgError } from '../errors.ts';
@@ -89,16 +89,29 @@ function placeOf(address: Address | InheritedSocket): string {
   return address.kind === 'tcp' ? `${address.host} port ${address.port}` : `descriptor ${address.descriptor}`;
 }
 
+/** There is something of that name, but no socket. */
+function isOther(address: Address | InheritedSocket): boolean {
+  return address.kind === 'unix' && statSync(address.path, { throwIfNoEntry: false })?.isSocket() === false;
+}
+
 function listenError(address: Address | InheritedSocket, cause: unknown): VsimgError {
   const where = placeOf(address);
   const path = address.kind === 'unix' ? { path: address.path } : {};
   if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE')
-    return new VsimgError('exists', `cannot listen at ${where}: it is in use`, {
-      ...path,
-      hint:
-        address.kind === 'unix' ? 'remove the file if no server uses it, or name another one' : 'give another --port',
-      cause,
-    });
+    return new VsimgError(
+      'exists',
+      `cannot listen at ${where}: ${isOther(address) ? 'it is no socket' : 'it is in use'}`,
+      {
+        ...path,
+        hint:
+          address.kind !== 'unix'
+            ? 'give another --port'
+            : isOther(address)
+              ? 'name a file that is not there yet'
+              : 'remove the file if no server uses it, or name another one',
+        cause,
+      },
+    );
   // The system says of a directory that is not there that it is forbidden.
   if (address.kind === 'unix' && !existsSync(dirname(address.path)))
     return new VsimgError('not-found', `cannot listen at ${where}: there is no such directory`, {

@@ -53,6 +53,15 @@ describe('while a server has the image open for writing', () => {
     );
   });
 
+  it('another server waits for its end, as for that of any process that has the image', async () => {
+    const server = await startServing(place, [], { env });
+    const refused = await fails(75, ['serve', 'a.vsi', '--wait', '0.2', '--socket', 'late.sock'], { env });
+    expect(refused).toContain(`another process is writing it: pid ${server.pid}`);
+    const waiting = ok(['serve', 'a.vsi', '--wait', '30', '--', 'echo', 'served'], { env });
+    await server.stop();
+    expect(await waiting).toBe('served\n');
+  });
+
   it('commands give the output, documents and statuses that they have elsewhere', async () => {
     await startServing(place, [], { env });
     const before = await json(['log', 'a.vsi'], { env });
@@ -103,7 +112,7 @@ describe('while a server has the image open for writing', () => {
       ['resize', 'a.vsi', '32M'],
     ])
       expect(await whileWritten(server.uri(), 'mine', words)).toMatch(
-        /^78\|vsimg: '\w+' would change the disk that a client has open for writing; /,
+        /^78\|vsimg: '\w+' would change the working state, which a client has open; /,
       );
     for (const words of [
       ['batch', 'a.vsi', '-c', 'tag x'],
