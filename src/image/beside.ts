@@ -42,6 +42,8 @@ export async function commitBeside(
     cleaning: 'later',
     makeVersion: (_working, writeMap) => {
       made = addVersion(container, options, { parent: options.parent, sizeBytes, root: writeMap(map), map });
+      // Pages that only the working state has count as shared from now on: those that it gives up are left to collection.
+      container.unreclaimed++;
     },
   });
   return made;

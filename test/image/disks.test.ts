@@ -203,6 +203,29 @@ describe('the working disk', () => {
   });
 });
 
+it('a version made of a scratch disk leaves nothing unlisted of what the working state gives up later', async () => {
+  const sizeBytes = 64 * 1024 * 1024;
+  const { image, disk: file } = newImage({ sizeBytes });
+  const disks = await image.disks();
+  const working = disks.working();
+  const spread = async (round: number): Promise<void> => {
+    for (let at = 0; at < sizeBytes / 2; at += 32 * BLOCK)
+      await working.write(at + round * BLOCK, noise(BLOCK, round + 1));
+    await working.flush();
+  };
+  await spread(0);
+  await commit(image, 'one');
+  await spread(1);
+  const scratch = disks.scratch('1');
+  await scratch.disk.write(0, noise(BLOCK, 9));
+  await disks.commit(scratch, { message: 'scratch', timeSeconds: TIME });
+  await scratch.close();
+  for (let round = 2; round < 5; round++) await spread(round);
+  await expectClean(file);
+  await image.gc();
+  await expectClean(file);
+});
+
 describe('a working disk whose container fails', () => {
   /** What was asked for until the end, and what of it was said to be lasting. */
   async function run(file: MemoryDisk, call: number, effect: 'nothing' | 'half'): Promise<boolean> {
