@@ -95,7 +95,7 @@ export const definition: CommandDefinition = {
       "'$VSIMG_URI' in quotes is put in; several words are run as they are. The exit status is that of the command.",
     "A socket that another program left open (LISTEN_FDS, as systemd and libnbd do: 'nbdinfo [ vsimg serve disk.vsi ]') is taken instead of one " +
       'of its own; then nothing is printed, and the server ends with its last client.',
-    'What a client is promised: a write is kept in memory (at most 20 MiB) until it is flushed, as a disk does with its cache. FLUSH, and FUA ' +
+    'What a client is promised: a write is kept in memory (at most 32 MiB) until it is flushed, as a disk does with its cache. FLUSH, and FUA ' +
       'for a single write, return when it would survive a power cut. When the writer leaves, and when the server is told to stop ' +
       '(SIGTERM, SIGINT, SIGHUP), all is flushed; a server without a command ends with 0 then. A server that is killed leaves what was flushed last, or later writes too, and every version whole. After a write that failed, as on a full disk, the writer gets errors until it leaves; then the image is as it was flushed last and can be changed again, as it is after a command that failed. Only when the disk could not be waited for must the server be started again.',
     "The working state is written to, not committed: 'vsimg commit IMAGE' makes a version of it, also while the server runs and a client has it open. " +

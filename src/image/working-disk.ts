@@ -11,7 +11,7 @@ import { checkRange, prepareBytes, readBytes } from './view.ts';
 import { writeDirty, zeroBytes } from './write.ts';
 
 /** Blocks in memory at a time: twice this, while one half is on its way into the container. */
-const DIRTY_BYTES = 10 * 1024 * 1024;
+const DIRTY_BYTES = 16 * 1024 * 1024;
 
 /** What is so long, and whole blocks, gains nothing by being gathered. */
 const DIRECT_BYTES = 64 * 1024;

@@ -7,7 +7,7 @@ import { oneBehindTheOther, type SealedSegment } from './stored.ts';
 /** Segments that are being written at a time: more would only be more memory. */
 const MAX_WRITES = 1;
 /** The same for those that are being sealed, on whichever thread. */
-const MAX_SEALING = 2;
+const MAX_SEALING = 3;
 
 interface Leaving {
   readonly segment: OpenSegment;
