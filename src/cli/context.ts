@@ -22,6 +22,8 @@ export interface CommandContext {
   readonly cleanup: Cleanup;
   /** How long to wait for another writer. */
   readonly waitSeconds: number;
+  /** As the definition has it: a server is another writer, to be waited for. */
+  readonly alone?: true | undefined;
   /** All commands, for the one that explains them. */
   readonly commands: readonly CommandEntry[];
   /** Carries out a whole command line, for the one that does it for other processes; gives its exit status. */

@@ -138,6 +138,7 @@ async function work(module: CommandModule, args: Invocation, { io, host }: Runni
       progress,
       cleanup,
       waitSeconds,
+      alone: module.definition.alone,
       commands: COMMANDS,
       runCommandLine,
     };

@@ -12,8 +12,6 @@ export interface Opening {
   readonly path: string;
   readonly mode: OpenFileOptions['mode'];
   readonly caches?: OpenFileOptions['caches'];
-  /** A server that has the image is waited for until it ends, as any other process is. */
-  readonly alone?: true;
 }
 
 /** `VSIMG_LOCKING=off` is for file systems without byte-range locks. Errors: 'usage' for any other value. */
@@ -71,7 +69,7 @@ export async function withImage<T>(
   const isWriter = mode === 'write' || mode === 'repair';
   const writing = isWriter ? writingOf(context) : { locking: lockingOf(context) };
   // A server has the image for long, and does at once what it is asked for.
-  const isAsked = opening.alone !== true && context.waitSeconds > 0 && (await isServed(context, path));
+  const isAsked = context.alone !== true && context.waitSeconds > 0 && (await isServed(context, path));
   const waitSeconds = isAsked ? 0 : context.waitSeconds;
   const options = { mode, waitSeconds, ...writing, ...(caches === undefined ? {} : { caches }) };
   const image = await openImageFile(path, options).catch((error) => {

@@ -134,7 +134,7 @@ export async function run(context: CommandContext): Promise<number> {
     idleSeconds: args.has('idle-exit') ? countOf(context, 'idle-exit', 0, MAX_IDLE_SECONDS) : undefined,
     only: args.values('export'),
   };
-  return withImage(context, { path, mode: access, caches: 'large', alone: true }, (image) =>
+  return withImage(context, { path, mode: access, caches: 'large' }, (image) =>
     inSmallHeap(() => serve(context, image, plan)),
   );
 }

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { VsimgError } from '../errors.ts';
-import { loadNativePackage, loadPackage } from '../storage/native-package.ts';
+import { koffi } from '../storage/koffi.ts';
+import { loadNativePackage } from '../storage/native-package.ts';
 
 /** Zstandard as chunks need it: one call, one frame (RFC 8878), between buffers of the caller's. */
 export interface Zstd {
@@ -8,11 +9,6 @@ export interface Zstd {
   compress(raw: Uint8Array, into: Uint8Array, level: number): number | undefined;
   /** Bytes written to `into`; throws, or gives another length, for a frame that is not whole. */
   decompress(frame: Uint8Array, into: Uint8Array): number;
-}
-
-/** The part of `koffi` used here. Buffers are handed over as pointers to their bytes, without a copy. */
-interface Koffi {
-  load(library: string | null): { func(prototype: string): (...args: readonly unknown[]) => unknown };
 }
 
 type NodeZstd = typeof import('node:zlib') & {
@@ -69,7 +65,7 @@ export function zstdLibraries(): readonly { readonly name: string; readonly zstd
  * has it inside; before, it is the system's library, if there is one.
  */
 function libraryZstd(): Zstd | undefined {
-  const loaded = loadPackage<Koffi>('koffi');
+  const loaded = koffi();
   if ('failure' in loaded) return undefined;
   for (const name of [null, 'libzstd.so.1', 'libzstd.1.dylib']) {
     try {

@@ -21,7 +21,7 @@ export class PageStore {
 
   constructor(storage: Storage, options: { readonly cacheBytes?: number } = {}) {
     this.storage = storage;
-    this.cacheBytes = options.cacheBytes ?? 24 * 1024 * 1024;
+    this.cacheBytes = options.cacheBytes ?? 16 * 1024 * 1024;
   }
 
   /** The verified bytes of a page. Errors: 'corrupt' with the place. */

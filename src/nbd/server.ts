@@ -89,29 +89,21 @@ function placeOf(address: Address | InheritedSocket): string {
   return address.kind === 'tcp' ? `${address.host} port ${address.port}` : `descriptor ${address.descriptor}`;
 }
 
-/** There is something of that name, but no socket. */
-function isOther(address: Address | InheritedSocket): boolean {
-  return address.kind === 'unix' && statSync(address.path, { throwIfNoEntry: false })?.isSocket() === false;
+/** What is at an address that can not be taken. */
+function inUse(address: Address | InheritedSocket): { readonly reason: string; readonly hint: string } {
+  if (address.kind !== 'unix') return { reason: 'it is in use', hint: 'give another --port' };
+  if (statSync(address.path, { throwIfNoEntry: false })?.isSocket() === false)
+    return { reason: 'it is no socket', hint: 'name a file that is not there yet' };
+  return { reason: 'it is in use', hint: 'remove the file if no server uses it, or name another one' };
 }
 
 function listenError(address: Address | InheritedSocket, cause: unknown): VsimgError {
   const where = placeOf(address);
   const path = address.kind === 'unix' ? { path: address.path } : {};
-  if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE')
-    return new VsimgError(
-      'exists',
-      `cannot listen at ${where}: ${isOther(address) ? 'it is no socket' : 'it is in use'}`,
-      {
-        ...path,
-        hint:
-          address.kind !== 'unix'
-            ? 'give another --port'
-            : isOther(address)
-              ? 'name a file that is not there yet'
-              : 'remove the file if no server uses it, or name another one',
-        cause,
-      },
-    );
+  if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE') {
+    const { reason, hint } = inUse(address);
+    return new VsimgError('exists', `cannot listen at ${where}: ${reason}`, { ...path, hint, cause });
+  }
   // The system says of a directory that is not there that it is forbidden.
   if (address.kind === 'unix' && !existsSync(dirname(address.path)))
     return new VsimgError('not-found', `cannot listen at ${where}: there is no such directory`, {

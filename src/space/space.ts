@@ -31,8 +31,9 @@ const LOW_RESERVE_BYTES = 10 * 1024;
  *
  * Space given back in generation g is pending: generation g - 1 still needs it, and a cut before the next
  * sync may bring that back. It is free for the transaction that publishes g + 2, when no reader is left of a
- * generation that had it; what was allocated in the same transaction is free at once. The pages of the three trees kept here go to the reserve or to the end of the
- * file, never to space taken out of the trees, so that writing them does not change them.
+ * generation that had it; what was allocated in the same transaction is free at once. The pages of the three
+ * trees kept here go to the reserve or to the end of the file, never to space taken out of the trees, so that
+ * writing them does not change them.
  */
 export class Space {
   readonly free: RecordTree;

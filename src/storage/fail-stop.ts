@@ -11,7 +11,8 @@ export class FailStopStorage implements Storage {
   readonly readOnly: boolean;
   private readonly inner: Storage;
   private failure: unknown;
-  private isWriteRefused = false;
+  /** Something failed beside writes for want of room, of which it is known what they leave behind. */
+  private isInDoubt = false;
   /** Writes and waits that other threads do. */
   private readonly underWay = new Set<Promise<void>>();
   /** What they have to be done for. */
@@ -27,20 +28,29 @@ export class FailStopStorage implements Storage {
     return this.inner.descriptor;
   }
 
-  private guard(action: () => void): void {
-    if (this.failure !== undefined) {
-      throw new VsimgError('io', `cannot write '${this.name}' after an earlier failure`, {
-        path: this.name,
-        hint: 'open it again',
-        cause: this.failure,
-      });
-    }
+  private guard(call: 'write' | 'other', action: () => void): void {
+    this.refuseAfterFailure();
     try {
       action();
     } catch (error) {
-      this.failure = error;
-      throw error;
+      throw this.failed(call, error);
     }
+  }
+
+  private refuseAfterFailure(): void {
+    if (this.failure === undefined) return;
+    throw new VsimgError('io', `cannot write '${this.name}' after an earlier failure`, {
+      path: this.name,
+      hint: 'open it again',
+      cause: this.failure,
+    });
+  }
+
+  private failed(call: 'write' | 'other', error: unknown): unknown {
+    this.failure = error;
+    const isForWantOfRoom = error instanceof VsimgError && error.code === 'no-space';
+    if (call !== 'write' || !isForWantOfRoom) this.isInDoubt = true;
+    return error;
   }
 
   size(): number {
@@ -60,22 +70,15 @@ export class FailStopStorage implements Storage {
    * doubt what is there: then only another process can tell.
    */
   get renewed(): Storage | undefined {
-    return this.failure === undefined || this.isWriteRefused ? this.inner : undefined;
+    return this.isInDoubt ? undefined : this.inner;
   }
 
   write(buffer: Uint8Array, position: number): void {
-    this.guard(() => {
-      try {
-        this.inner.write(buffer, position);
-      } catch (error) {
-        this.isWriteRefused = isForWantOfRoom(error);
-        throw error;
-      }
-    });
+    this.guard('write', () => this.inner.write(buffer, position));
   }
 
   truncate(lengthBytes: number): void {
-    this.guard(() => this.inner.truncate(lengthBytes));
+    this.guard('other', () => this.inner.truncate(lengthBytes));
   }
 
   /** Resolves when nothing is written any more that was begun. */
@@ -101,52 +104,42 @@ export class FailStopStorage implements Storage {
   }
 
   sync(): void {
-    this.guard(() => this.inner.sync());
+    this.guard('other', () => this.inner.sync());
   }
 
   writeMeanwhile(buffer: Uint8Array, position: number): Promise<void> {
     const { inner } = this;
-    return this.guardMeanwhile(async () => {
-      try {
-        await (inner.writeMeanwhile === undefined
-          ? inner.write(buffer, position)
-          : inner.writeMeanwhile(buffer, position));
-      } catch (error) {
-        this.isWriteRefused = isForWantOfRoom(error) && (this.failure === undefined || this.isWriteRefused);
-        throw error;
-      }
-    });
+    return this.guardMeanwhile('write', async () =>
+      inner.writeMeanwhile === undefined ? inner.write(buffer, position) : inner.writeMeanwhile(buffer, position),
+    );
   }
 
   syncMeanwhile(): Promise<void> {
     const { inner } = this;
-    return this.guardMeanwhile(async () => (inner.syncMeanwhile === undefined ? inner.sync() : inner.syncMeanwhile()));
+    return this.guardMeanwhile('other', async () =>
+      inner.syncMeanwhile === undefined ? inner.sync() : inner.syncMeanwhile(),
+    );
   }
 
-  private guardMeanwhile(action: () => Promise<void>): Promise<void> {
-    this.guard(() => {});
-    const going = action()
-      .catch((error: unknown) => {
-        this.failure = error;
-        throw error;
-      })
-      .finally(() => {
-        this.underWay.delete(going);
-        if (this.underWay.size === 0) this.atEnd?.();
-      });
+  private async guardMeanwhile(call: 'write' | 'other', action: () => Promise<void>): Promise<void> {
+    this.refuseAfterFailure();
+    const going = action().catch((error: unknown) => {
+      throw this.failed(call, error);
+    });
     this.underWay.add(going);
-    return going;
+    try {
+      await going;
+    } finally {
+      this.underWay.delete(going);
+      if (this.underWay.size === 0) this.atEnd?.();
+    }
   }
 
   punch(start: number, end: number): void {
-    this.guard(() => this.inner.punch(start, end));
+    this.guard('other', () => this.inner.punch(start, end));
   }
 
   close(): void {
     this.inner.close();
   }
-}
-
-function isForWantOfRoom(error: unknown): boolean {
-  return error instanceof VsimgError && error.code === 'no-space';
 }

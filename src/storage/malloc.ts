@@ -1,9 +1,4 @@
-import { loadPackage } from './native-package.ts';
-
-/** The part of `koffi` used here. */
-interface Koffi {
-  load(library: null): { func(prototype: string): (...args: readonly unknown[]) => unknown };
-}
+import { koffi } from './koffi.ts';
 
 /** Options of mallopt(3), as malloc.h of glibc numbers them. */
 const M_MMAP_THRESHOLD = -3;
@@ -16,16 +11,16 @@ let isDone = false;
 
 /**
  * Has glibc give long buffers back to the system when they are freed. By itself it takes more and more of them, up to 32 MiB long, from
- * where small ones are, and keeps what is free between those: a fifth of the memory of a server that collects. Elsewhere, or
+ * where small ones are, and keeps what is free between those: an eighth of the memory of a server that collects. Elsewhere, or
  * where the package that calls it is missing, nothing happens.
  */
 export function keepLongBuffersApart(): void {
   if (isDone) return;
   isDone = true;
-  const koffi = loadPackage<Koffi>('koffi');
-  if ('failure' in koffi) return;
+  const loaded = koffi();
+  if ('failure' in loaded) return;
   try {
-    const mallopt = koffi.module.load(null).func('int mallopt(int option, int value)');
+    const mallopt = loaded.module.load(null).func('int mallopt(int option, int value)');
     mallopt(M_MMAP_THRESHOLD, APART_BYTES);
     mallopt(M_ARENA_MAX, ARENAS);
   } catch {

@@ -1,12 +1,5 @@
 import { arch, platform } from 'node:process';
-import { type Loaded, loadPackage } from './native-package.ts';
-
-/** The part of `koffi` used here, a foreign function interface. */
-interface Koffi {
-  load(library: string | null): { func(prototype: string): (...args: readonly number[]) => number | bigint };
-  errno(): number;
-  readonly os: { readonly errno: Readonly<Record<string, number>> };
-}
+import { koffi } from './koffi.ts';
 
 /** A run of bytes of one kind: from the position asked about to `end`. */
 export interface Run {
@@ -55,16 +48,16 @@ function loadSeek(): Seek | 'unsupported' {
     arch === 'riscv64' ||
     arch === 'loong64';
   if (platform === 'win32' || !has64BitOffsets) return 'unsupported';
-  const loaded: Loaded<Koffi> = loadPackage<Koffi>('koffi');
+  const loaded = koffi();
   if ('failure' in loaded) return 'unsupported';
-  const koffi = loaded.module;
+  const { module } = loaded;
   try {
-    const lseek = koffi.load(null).func('int64_t lseek(int fd, int64_t offset, int whence)');
-    const nothingBehind = koffi.os.errno.ENXIO;
+    const lseek = module.load(null).func('int64_t lseek(int fd, int64_t offset, int whence)');
+    const nothingBehind = module.os.errno.ENXIO;
     return (fd, position, whence) => {
       const result = Number(lseek(fd, position, whence));
       if (result >= 0) return result;
-      return koffi.errno() === nothingBehind ? 'nothing-behind' : 'unsupported';
+      return module.errno() === nothingBehind ? 'nothing-behind' : 'unsupported';
     };
   } catch {
     return 'unsupported';

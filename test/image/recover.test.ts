@@ -58,12 +58,17 @@ describe('an image whose disk was full for a moment', () => {
     expect(recovered).toBeGreaterThan(0);
   });
 
-  it('does not go on when a sync failed, for then nobody knows what is there', async () => {
+  /** A disk with one version, whose storage then fails at a call. */
+  async function withVersion(kind: CallKind): Promise<{ image: Image; disk: MemoryDisk }> {
     const { image: first, disk } = newDoomedImage();
     await first.write(0, noise(9000, 1));
     await commit(first);
     first.close();
-    const { image } = failing(disk, 'sync', 1);
+    return { image: failing(disk, kind, 1).image, disk };
+  }
+
+  it('does not go on when a sync failed, for then nobody knows what is there', async () => {
+    const { image } = await withVersion('sync');
     await image.write(0, noise(9000, 2));
     await expect(image.publish()).rejects.toMatchObject({ code: 'no-space' });
     expect(await image.recover()).toBe(false);
@@ -71,11 +76,7 @@ describe('an image whose disk was full for a moment', () => {
   });
 
   it('forgets what its disk has in memory, and reads versions on that were open', async () => {
-    const { image: first, disk } = newDoomedImage();
-    await first.write(0, noise(9000, 1));
-    await commit(first);
-    first.close();
-    const { image } = failing(disk, 'write', 1);
+    const { image, disk } = await withVersion('write');
     const disks = await image.disks();
     const working = disks.working();
     const version = disks.version('1');

@@ -86,3 +86,14 @@ export function expectBytes(actual: Uint8Array, expected: Uint8Array, what = 'by
   const at = expected.findIndex((byte, index) => byte !== actual[index]);
   expect.fail(`${what}: ${actual.length} bytes for ${expected.length}, first difference at ${at}`);
 }
+
+/** What a disk that somebody has open holds there. */
+export function diskBytes(
+  disk: { read(offset: number, into: Uint8Array): void },
+  offset: number,
+  length: number,
+): Buffer {
+  const bytes = Buffer.alloc(length, 0x5a);
+  disk.read(offset, bytes);
+  return bytes;
+}
