@@ -28,8 +28,8 @@ describe('edits of versions', () => {
     const again = openDisk(disk);
     expect(again.version('good')).toMatchObject({ id, message: 'better', firstMessage: 'state 3', isLocked: true });
     expect(again.version('5').parent).toBe(3);
-    expect(await readAll(again, '3')).toEqual(three);
-    expect(await readAll(again, '5')).toEqual(five);
+    expect(Buffer.compare(await readAll(again, '3'), three)).toBe(0);
+    expect(Buffer.compare(await readAll(again, '5'), five)).toBe(0);
   });
 
   it('that are refused change nothing, and the image goes on', async () => {
@@ -72,7 +72,7 @@ describe('edits of versions', () => {
     const working = await readAll(image, null);
     await image.edits.forget({ last: 1 }, { nowSeconds: TIME });
     expect(image.info().head).toMatchObject({ version: 5, dirty: true });
-    expect(await readAll(image, null)).toEqual(working);
+    expect(Buffer.compare(await readAll(image, null), working)).toBe(0);
   });
 
   it('outlive a repair', async () => {
