@@ -64,7 +64,7 @@ export async function run(context: CommandContext): Promise<number> {
   return withImage(context, { path, mode: dryRun ? 'read-long' : 'write' }, async (image) => {
     const collect = () => image.gc({ dryRun, compact, onProgress: progress.start('gc') });
     // All maps are made anew: of many versions that is much garbage.
-    const report = compact ? await inSmallHeap(collect) : await collect();
+    const report = await inSmallHeap(collect);
     await output.message(whatIsDone(report));
     await output.document({
       filename: path,

@@ -1,5 +1,6 @@
 import { ByteReader, ByteWriter } from './cursor.ts';
 import { MAX_BLOCKS } from './extent-page.ts';
+import { type GuestRuns, readRuns, writeRuns } from './guest-runs.ts';
 import { CHUNK_BYTES, RECORDS_OFFSET, SEGMENT_BYTES } from './layout.ts';
 
 /**
@@ -13,9 +14,8 @@ import { CHUNK_BYTES, RECORDS_OFFSET, SEGMENT_BYTES } from './layout.ts';
  *   varint    number of log blocks
  *   varint    version that was being made when it was written
  *   varint    birth: the generation that wrote the oldest of its chunks, or an earlier one
- *   varint    number of guest runs, then for each: signed difference of its first block to the end of the
- *             run before, varint length; together they are as long as the segment, in log order. 0: not known
- *             any more, in a table made by a repair
+ *   runs      of guest blocks (guest-runs.ts); together they are as long as the segment. None: not known any more, in a
+ *             table made by a repair
  *   for each chunk:
  *     varint  stored length * 16 + (blocks missing ? 8 : 0) + codec; 0: nothing of this chunk is kept
  *     signed  not for the first that is kept: place as a difference to the end of the one before
@@ -36,11 +36,6 @@ const NO_CHECKSUMS = new Uint32Array(0);
 const FIRST_PLACE_OFFSET = 1;
 const FIRST_PLACE_BYTES = 8;
 
-export interface GuestRun {
-  readonly start: number;
-  readonly length: number;
-}
-
 export interface Chunk {
   readonly place: number;
   readonly storedBytes: number;
@@ -60,7 +55,7 @@ export interface ChunkTable {
   readonly bornVersion: number;
   /** Generation that wrote the oldest of its chunks, or an earlier one: states before it do not need their space. */
   readonly birth: number;
-  readonly runs: readonly GuestRun[];
+  readonly runs: GuestRuns;
   /** undefined: nothing of this chunk is kept. */
   readonly chunks: readonly (Chunk | undefined)[];
   /** Log blocks `[start, end)` whose data was given up by a repair, ascending and apart. */
@@ -107,13 +102,7 @@ export function encodeChunkTable(table: ChunkTable): Uint8Array {
   writer.varint(table.blockCount);
   writer.varint(table.bornVersion);
   writer.varint(table.birth);
-  writer.varint(table.runs.length);
-  let guestEnd = 0;
-  for (const run of table.runs) {
-    writer.signed(run.start - guestEnd);
-    writer.varint(run.length);
-    guestEnd = run.start + run.length;
-  }
+  writeRuns(writer, table.runs);
   let expected = 0;
   for (const chunk of table.chunks) {
     if (chunk === undefined) {
@@ -208,24 +197,6 @@ export function isHeld(table: ChunkTable, log: number, blockBytes: number): bool
   const chunkBlocks = chunkBlocksOf(blockBytes);
   const chunk = table.chunks[Math.floor(inSegment / chunkBlocks)];
   return chunk !== undefined && isPresent(chunk, inSegment % chunkBlocks);
-}
-
-function readRuns(reader: ByteReader, blockCount: number): GuestRun[] {
-  const count = reader.varint();
-  if (count * 2 > reader.remaining) reader.fail(`claims ${count} guest runs`);
-  const runs: GuestRun[] = [];
-  let end = 0;
-  let total = 0;
-  for (let index = 0; index < count; index++) {
-    const start = end + reader.signed();
-    const length = reader.varint();
-    if (start < 0 || length === 0 || start + length > MAX_BLOCKS) reader.fail('guest run is out of range');
-    runs.push({ start, length });
-    end = start + length;
-    total += length;
-  }
-  if (count > 0 && total !== blockCount) reader.fail('guest runs are not as long as the segment');
-  return runs;
 }
 
 function readChunk(

@@ -145,9 +145,11 @@ export function writeExtents(writer: ByteWriter, extents: Extents): void {
   }
 }
 
-export function readExtents(reader: ByteReader, count: number): Extents {
+/** `into`: memory for them, used if they fit. */
+export function readExtents(reader: ByteReader, count: number, into?: Extents): Extents {
   if (count > reader.remaining) reader.fail(`claims ${count} extents`);
-  const extents = new Uint32Array(count * WORDS);
+  const words = count * WORDS;
+  const extents = into !== undefined && words <= into.length ? into.subarray(0, words) : new Uint32Array(words);
   let end = 0;
   let logEnd = 0;
   for (let index = 0; index < count; index++) {

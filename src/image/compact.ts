@@ -5,7 +5,7 @@ import type { PageRef, TreeRoot } from '../format/page.ts';
 import { numberInKey } from '../format/record-page.ts';
 import type { Segment } from '../log/tables.ts';
 import { extentLayout } from '../map/layouts.ts';
-import { records } from '../map/records.ts';
+import { type RecordTree, records } from '../map/records.ts';
 import { loosenTree, type Mover, moveTree } from '../map/walk.ts';
 import { unusedSpace } from '../space/space.ts';
 import type { Container } from './container.ts';
@@ -20,6 +20,8 @@ const MAX_SLIDES = 8;
  */
 const SLACK_BYTES = 16 * 1024;
 const SLACK_SHARE = 0.01;
+/** Pages of the trees of free space may get so much longer by what they list then, with those above them. */
+const PAGES_GROWTH = 2;
 
 /** True if records that end at `end` could end so much lower that moving them pays. */
 export function isWorthCompacting(end: number, least: number): boolean {
@@ -44,6 +46,7 @@ function leastEnd(container: Container): number {
 /** Moves what lies at the end of the file into free space before it, and cuts the file. With 'stay', segments are left where they are. */
 export async function compactTail(container: Container, segments: 'move' | 'stay'): Promise<void> {
   await settle(container);
+  const { space } = container;
   let vainRounds = 0;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const endBefore = container.header.space.end;
@@ -51,24 +54,31 @@ export async function compactTail(container: Container, segments: 'move' | 'stay
     if (!isWorthCompacting(endBefore, limit) || container.header.space.freeBytes === 0) break;
     container.begin();
     // The reserve would only stand in the way.
-    container.space.emptyReserve();
+    space.emptyReserve();
     if (segments === 'move') moveSegments(container, limit);
     moveMaps(container, limit);
-    for (const tree of [
-      ...Object.values(container.trees),
-      container.space.free,
-      container.space.bySize,
-      container.space.pending,
-    ]) {
-      loosenTree(tree, (ref) => ref.place + ref.lengthBytes > limit);
-    }
-    container.space.fillReserve();
+    loosenBehind(Object.values(container.trees), limit);
+    // Pages that find no room in the reserve go to the end of the file, where they would be in the way again.
+    const spacePageBytes = loosenBehind([space.free, space.bySize, space.pending], limit);
+    space.fillReserve(spacePageBytes * PAGES_GROWTH);
     await container.publish();
     await settle(container);
     // Where the records need more than the holes before them, the first round only moves the holes behind them.
     if (container.header.space.end >= endBefore && ++vainRounds === 2) break;
   }
   cutFile(container);
+}
+
+/** Of pages behind `limit`, and those above them, new ones will be written; returns how many bytes these pages take now. */
+function loosenBehind(trees: readonly RecordTree[], limit: number): number {
+  let loosenedBytes = 0;
+  for (const tree of trees)
+    loosenTree(tree, (ref) => {
+      if (ref.place + ref.lengthBytes <= limit) return false;
+      loosenedBytes += ref.lengthBytes;
+      return true;
+    });
+  return loosenedBytes;
 }
 
 /** Moves all segments behind the end of the file, so that the gaps between them become one: as much free space as the log is long. */

@@ -3,11 +3,11 @@ import {
   type Chunk,
   CODEC,
   chunkBlocksOf,
-  type GuestRun,
   presentBefore,
   presentCount,
   segmentBlocksOf,
 } from '../format/chunk-table.ts';
+import type { GuestRun } from '../format/guest-runs.ts';
 import { CHUNK_BYTES } from '../format/layout.ts';
 import { blake3 } from '../log/hash.ts';
 import type { ChunkPart } from '../log/reader.ts';

@@ -1,5 +1,5 @@
-import type { GuestRun } from '../format/chunk-table.ts';
 import { chunkBlocksOf } from '../format/chunk-table.ts';
+import type { GuestRun } from '../format/guest-runs.ts';
 import type { HostRange } from '../format/header.ts';
 import { CHUNK_BYTES, SEGMENT_BYTES } from '../format/layout.ts';
 import { type Crew, sharedCrew } from '../log/crew.ts';

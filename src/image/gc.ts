@@ -12,7 +12,8 @@ import { RangeSet } from './ranges.ts';
 import { rehearse } from './rehearsal.ts';
 import { relog } from './relog.ts';
 import { type Survey, surveyContainer } from './survey.ts';
-import { carryOut, planSegments, type SegmentPlan } from './thin.ts';
+import { planSegments, type SegmentPlan } from './thin.ts';
+import { SegmentThinner } from './thin-segment.ts';
 
 export interface GcOptions {
   /** Write the log and all maps anew where that makes the file smaller or its newest version faster to read. */
@@ -24,6 +25,8 @@ export interface GcOptions {
 const MAX_ROUNDS = 8;
 /** To give back so much of the log is worth the pages that it takes, whatever becomes of the end of the file. */
 const SURE_BYTES = 128 * 1024;
+/** What is written of the log in one publication. */
+const BATCH_BYTES = 8 * 1024 * 1024;
 /** Up to this length of the file, all data is moved where gaps between it are too small for what lies behind them. */
 const LIFT_BYTES = 16 * 1024 * 1024;
 
@@ -127,9 +130,9 @@ async function isGain(
     return draft.storage.size();
   }).catch(withoutRoom);
   if (after === undefined) return false;
-  // To move everything costs as much as the file is long.
-  if (round.way === 'lift') return isWorthCompacting(before, after);
-  return after < before || (after === before && !mustShrink);
+  // To move everything costs as much as the file is long, and another round as much as this rehearsal.
+  if (round.way === 'lift' || mustShrink) return isWorthCompacting(before, after);
+  return after <= before;
 }
 
 /** Where nothing more can be written, what is left is left for another time: space was given back as far as it surely could. */
@@ -138,25 +141,39 @@ function withoutRoom(error: unknown): undefined {
   return undefined;
 }
 
+/**
+ * Drops what is dead and thins the rest, with a publication whenever so much was written that what it replaces is better
+ * given back first: the file would be longer by all of it.
+ */
 async function dropAndThin(
   container: Container,
   { survey, plans, garbage }: Round,
   onProgress?: OnProgress,
 ): Promise<void> {
-  container.unreclaimed = 0;
-  if (plans.length === 0 && garbage.length === 0) return;
-  container.begin();
+  if (plans.length > 0 || garbage.length > 0) container.begin();
   for (const { start, end } of garbage) container.space.release(start, end - start, UNKNOWN_BIRTH);
   const freedBytes = plans.reduce((total, plan) => total + plan.freedBytes, 0);
   let doneBytes = 0;
+  let writtenBytes = 0;
+  const thinner = new SegmentThinner(container, survey);
   const giveTurn = turnGiver();
-  for (const plan of plans) {
-    carryOut(container, survey, plan);
+  for (const plan of dropsFirst(plans)) {
+    if (writtenBytes >= BATCH_BYTES) {
+      await container.publish();
+      container.begin();
+      writtenBytes = 0;
+    }
+    writtenBytes += thinner.carryOut(plan);
     await giveTurn();
     doneBytes += plan.freedBytes;
     onProgress?.(doneBytes, freedBytes);
   }
-  await container.publish();
+  container.unreclaimed = 0;
+  if (plans.length > 0 || garbage.length > 0) await container.publish();
+}
+
+function dropsFirst(plans: readonly SegmentPlan[]): SegmentPlan[] {
+  return [...plans.filter((plan) => plan.thinnedBytes === 0), ...plans.filter((plan) => plan.thinnedBytes > 0)];
 }
 
 /** What is damaged can not be told from what is not once it has a new number and a new hash. */

@@ -1,7 +1,7 @@
 import { isDamage, VsimgError } from '../errors.ts';
 import { checksum } from '../format/checksum.ts';
 import { type Chunk, type ChunkTable, CODEC, isPresent, presentBefore } from '../format/chunk-table.ts';
-import { type Extents, extentCount, extentEnd, extentStart } from '../format/extent-page.ts';
+import { extentCount, extentEnd, extentStart } from '../format/extent-page.ts';
 import { blake3 } from '../log/hash.ts';
 import type { Segment } from '../log/tables.ts';
 import { turnGiver } from '../storage/turns.ts';
@@ -59,7 +59,7 @@ export async function inspectContainer(container: Container, options: InspectOpt
   const versions: NumberedVersion[] = [];
   const segments: Segment[] = [];
   let diskError: VsimgError | undefined;
-  let previous: { readonly leaf: Extents; readonly owner: MapOwner } | undefined;
+  let previous: { readonly start: number; readonly end: number; readonly owner: MapOwner } | undefined;
   const survey = surveyContainer(container, {
     damage: (error, where) => {
       if (!isDamage(error)) throw error;
@@ -71,26 +71,24 @@ export async function inspectContainer(container: Container, options: InspectOpt
     version: (number, record) => versions.push({ number, ...record }),
     extents: (extents, owner) => {
       // Pages that maps share are seen once, so only pages of one walk can be compared with the one before.
-      if (
-        previous?.owner === owner &&
-        extentStart(extents, 0) < extentEnd(previous.leaf, extentCount(previous.leaf) - 1) &&
-        extentStart(extents, 0) > extentStart(previous.leaf, 0)
-      ) {
+      const start = extentStart(extents, 0);
+      if (previous?.owner === owner && start < previous.end && start > previous.start) {
         findings.add({
-          message: `${ownerName(owner)}: extents overlap at byte ${extentStart(extents, 0) * container.blockBytes} of the disk`,
+          message: `${ownerName(owner)}: extents overlap at byte ${start * container.blockBytes} of the disk`,
           ...versionOf(owner),
         });
       }
-      previous = { leaf: extents, owner };
+      previous = { start, end: extentEnd(extents, extentCount(extents) - 1), owner };
     },
   });
   const bad = new RangeSet();
   let dataBytesChecked = 0;
   if (options.data === true) {
+    const room = new Uint8Array(container.reader.chunkBlocks * container.blockBytes);
     const giveTurn = turnGiver();
     for (const segment of segments) {
       const table = container.tables.table(segment);
-      for (const found of badChunks(container, table)) {
+      for (const found of badChunks(container, table, room)) {
         bad.add(found.start, found.end);
         if (found.error.code === 'io') diskError ??= found.error;
         findings.add({
@@ -152,18 +150,21 @@ interface BadBlocks {
   readonly end: number;
 }
 
-function* badChunks(container: Container, table: ChunkTable): Generator<BadBlocks> {
+/** `room`: memory for a chunk. */
+function* badChunks(container: Container, table: ChunkTable, room: Uint8Array): Generator<BadBlocks> {
   let first = table.firstLog;
   for (const chunk of table.chunks) {
-    if (chunk !== undefined) yield* badBlocks(container, chunk, first);
+    if (chunk !== undefined) yield* badBlocks(container, { chunk, first, room });
     first += chunk?.blockCount ?? container.reader.chunkBlocks;
   }
 }
 
-function* badBlocks(container: Container, chunk: Chunk, first: number): Generator<BadBlocks> {
-  const { reader } = container;
+function* badBlocks(
+  container: Container,
+  { chunk, first, room }: { readonly chunk: Chunk; readonly first: number; readonly room: Uint8Array },
+): Generator<BadBlocks> {
   try {
-    const raw = chunk.codec === CODEC.raw ? reader.storedBytes(chunk) : reader.decode(chunk);
+    const raw = container.reader.decode(chunk, room);
     if (Buffer.compare(blake3(raw), chunk.hash) !== 0)
       throw new VsimgError('corrupt', `chunk at ${chunk.place} has a wrong hash`, { hostOffset: chunk.place });
   } catch (error) {

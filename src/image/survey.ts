@@ -119,6 +119,7 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
         return isNew;
       },
       ...mapDamage,
+      use: 'passing',
       leaf: (leaf) => {
         addLive(survey, leaf);
         visitor.extents?.(leaf, owner);

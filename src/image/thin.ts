@@ -1,21 +1,10 @@
-import { unlessCorrupt } from '../errors.ts';
-import {
-  type Chunk,
-  type ChunkTable,
-  CODEC,
-  isPresent,
-  type LogRange,
-  presentBefore,
-  presentCount,
-} from '../format/chunk-table.ts';
-import { blake3 } from '../log/hash.ts';
-import { type SealedChunk, sealChunk } from '../log/seal.ts';
+import { type Chunk, type ChunkTable, isPresent, type LogRange, presentCount } from '../format/chunk-table.ts';
 import type { Segment } from '../log/tables.ts';
 import type { Container } from './container.ts';
 import type { Survey } from './survey.ts';
 
 /** What becomes of one chunk: it stays, goes, or is written again with only the blocks that are alive. */
-type ChunkPlan = 'keep' | 'drop' | { readonly live: Uint8Array; readonly count: number };
+export type ChunkPlan = 'keep' | 'drop' | { readonly live: Uint8Array; readonly count: number };
 
 /** Share of a chunk's blocks that must be dead before the chunk is written again without them. */
 const DEAD_SHARE = 0.25;
@@ -76,7 +65,7 @@ function planSegment(container: Container, survey: Survey, segment: Segment): Se
 }
 
 /** What a segment has lost and some map still refers to. */
-function lostAlive(survey: Survey, table: ChunkTable): LogRange[] {
+export function lostAlive(survey: Survey, table: ChunkTable): LogRange[] {
   return table.lost.flatMap(({ start, end }) => [...survey.live.within(start, end)]);
 }
 
@@ -101,36 +90,4 @@ function planChunk(survey: Survey, chunk: Chunk | undefined, firstLog: number): 
   if (count === 0) return 'drop';
   // Writing a chunk again for less only trades dead blocks for holes that no other chunk fits into.
   return count <= presentCount(chunk) * (1 - DEAD_SHARE) ? { live, count } : 'keep';
-}
-
-export function carryOut(container: Container, survey: Survey, plan: SegmentPlan): void {
-  const { log, space, tables } = container;
-  if (plan.isDead) {
-    log.drop(plan.segment);
-    return;
-  }
-  const table = tables.table(plan.segment);
-  const chunks = table.chunks.map((chunk, index): Chunk | SealedChunk | undefined => {
-    const what = plan.chunks[index] as ChunkPlan;
-    if (chunk === undefined || what === 'drop') return undefined;
-    return what === 'keep' ? chunk : (thinChunk(container, chunk, what.live, what.count) ?? chunk);
-  });
-  log.rewrite(plan.segment, chunks, (lengthBytes) => space.allocate(lengthBytes, 'lasting'), lostAlive(survey, table));
-}
-
-/** The chunk with only the blocks whose bit is set in `live`; undefined for one that is damaged, which must stay as it is for check to find. */
-function thinChunk(container: Container, chunk: Chunk, live: Uint8Array, count: number): SealedChunk | undefined {
-  const { blockBytes, reader, header } = container;
-  const raw = unlessCorrupt(() => (chunk.codec === CODEC.raw ? reader.storedBytes(chunk) : reader.decode(chunk)));
-  // A new hash must not vouch for bytes that the old one denies.
-  if (raw === undefined || Buffer.compare(blake3(raw), chunk.hash) !== 0) return undefined;
-  const packed = new Uint8Array(count * blockBytes);
-  let at = 0;
-  for (let block = 0; block < chunk.blockCount; block++) {
-    if (((live[block >>> 3] as number) & (1 << (block & 7))) === 0 || !isPresent(chunk, block)) continue;
-    const from = presentBefore(chunk, block) * blockBytes;
-    packed.set(raw.subarray(from, from + blockBytes), at);
-    at += blockBytes;
-  }
-  return sealChunk(packed, chunk.blockCount, live, { blockBytes, compression: header.compression, amount: 'many' });
 }

@@ -2,6 +2,7 @@ import type { Compression } from '../format/header.ts';
 import { type SealColumns, sealsOf } from './seal.ts';
 import { isSealedInPlace, type RawChunk, runSealJob, type SealJob } from './seal-job.ts';
 import { OpenSegment, type SegmentBuffer, segmentBuffer } from './segment.ts';
+import { Spares } from './spares.ts';
 import { oneBehindTheOther, type SealedSegment } from './stored.ts';
 
 /** Segments that are being written at a time: more would only be more memory. */
@@ -37,8 +38,8 @@ export class LeavingSegments {
   readonly #options: LeavingOptions;
   /** Oldest first. */
   readonly #leaving: Leaving[] = [];
-  /** Memory that is free again, kept apart: of what chunks are sealed into, only as much is touched as they take. */
-  readonly #spares: { readonly raw: SegmentBuffer[]; readonly sealed: SegmentBuffer[] } = { raw: [], sealed: [] };
+  /** Apart from each other: of what chunks are sealed into, only as much is touched as they take. */
+  readonly #spares = { raw: new Spares(segmentBuffer), sealed: new Spares(segmentBuffer) };
 
   constructor(options: LeavingOptions) {
     this.#options = options;
@@ -46,7 +47,7 @@ export class LeavingSegments {
 
   /** A segment to be filled. */
   open(firstLog: number): OpenSegment {
-    return new OpenSegment(firstLog, this.#spares.raw.pop() ?? segmentBuffer(), this.#options.blockBytes);
+    return new OpenSegment(firstLog, this.#spares.raw.take(), this.#options.blockBytes);
   }
 
   /** Every block below this is in the container; undefined: all that were full are. */
@@ -65,7 +66,7 @@ export class LeavingSegments {
   async add(segment: OpenSegment, amount: 'few' | 'many'): Promise<void> {
     const { blockBytes, compression } = this.#options;
     const chunks = segment.chunks();
-    const into = isSealedInPlace({ compression, chunks }) ? undefined : (this.#spares.sealed.pop() ?? segmentBuffer());
+    const into = isSealedInPlace({ compression, chunks }) ? undefined : this.#spares.sealed.take();
     const { data } = segment.buffer;
     const job: SealJob = { kind: 'seal', raw: data, into: into?.data ?? data, blockBytes, compression, chunks };
     if (amount === 'few' && this.#leaving.length === 0) {
@@ -88,8 +89,8 @@ export class LeavingSegments {
     while (this.#leaving.some(({ written }) => written === undefined)) await this.#storeOldest();
     while (this.#leaving.length > 0) await this.#leaveOldest();
     // Whoever writes little needs no more; who writes much is not here often.
-    this.#spares.raw.splice(1);
-    this.#spares.sealed.splice(1);
+    this.#spares.raw.loosen(1);
+    this.#spares.sealed.loosen(1);
   }
 
   /** Gives the oldest segment that has none its place; it is being written from then on. */
@@ -108,8 +109,8 @@ export class LeavingSegments {
     const [oldest] = this.#leaving;
     await oldest?.written;
     this.#leaving.shift();
-    if (oldest !== undefined) this.#spares.raw.push(oldest.segment.buffer);
-    if (oldest?.into !== undefined) this.#spares.sealed.push(oldest.into);
+    if (oldest !== undefined) this.#spares.raw.give(oldest.segment.buffer);
+    if (oldest?.into !== undefined) this.#spares.sealed.give(oldest.into);
   }
 
   #store({ segment, chunks: raw, into }: Leaving, result: SealColumns): Promise<void> {

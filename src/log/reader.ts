@@ -192,10 +192,10 @@ export class LogReader {
     return waits.length > 1 ? Promise.all(waits) : waits[0];
   }
 
-  /** The raw bytes of all present blocks of a chunk. */
-  decode(chunk: Chunk): Uint8Array {
-    if (chunk.codec === CODEC.raw) return this.storedBytes(chunk);
-    const raw = new Uint8Array(presentCount(chunk) * this.blockBytes);
+  /** The raw bytes of all present blocks of a chunk; at the beginning of `into`, if that is given. */
+  decode(chunk: Chunk, into: Uint8Array = new Uint8Array(presentCount(chunk) * this.blockBytes)): Uint8Array {
+    const raw = into.subarray(0, presentCount(chunk) * this.blockBytes);
+    if (chunk.codec === CODEC.raw) return this.storedBytes(chunk, raw);
     this.decodeInto(chunk, raw);
     return raw;
   }

@@ -1,4 +1,5 @@
-import { chunkBlocksOf, type GuestRun, segmentBlocksOf } from '../format/chunk-table.ts';
+import { chunkBlocksOf, segmentBlocksOf } from '../format/chunk-table.ts';
+import type { GuestRun } from '../format/guest-runs.ts';
 import { SEGMENT_BYTES } from '../format/layout.ts';
 import type { Seal, SealedChunk } from './seal.ts';
 import type { RawChunk } from './seal-job.ts';

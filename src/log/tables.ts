@@ -32,9 +32,11 @@ interface CachedTable {
 /** Objects, and views of the bytes of the table, which are several times as large as what they stand for. */
 const CHUNK_MEMORY_BYTES = 400;
 const RUN_MEMORY_BYTES = 48;
+const ENCODED_RUN_BYTES = 4;
 
 function memoryBytes({ chunks, runs, blockCount }: ChunkTable): number {
-  return chunks.length * CHUNK_MEMORY_BYTES + runs.length * RUN_MEMORY_BYTES + blockCount * 4;
+  const runBytes = Array.isArray(runs) ? RUN_MEMORY_BYTES : ENCODED_RUN_BYTES;
+  return chunks.length * CHUNK_MEMORY_BYTES + runs.length * runBytes + blockCount * 4;
 }
 
 /** Finds the segment of a log block and its chunk table, verified. */

@@ -5,13 +5,13 @@ import {
   type ChunkTable,
   encodeChunkTable,
   encodeSegmentEntry,
-  type GuestRun,
   type LogRange,
   lostSegment,
   placeChunks,
   type SegmentEntry,
   segmentBlocksOf,
 } from '../format/chunk-table.ts';
+import type { GuestRun } from '../format/guest-runs.ts';
 import type { Compression } from '../format/header.ts';
 import { numberKey } from '../format/record-page.ts';
 import { putRecord, type RecordTree, removeRecord } from '../map/records.ts';

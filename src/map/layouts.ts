@@ -16,6 +16,9 @@ import { PAGE_KIND } from '../format/page.ts';
 import { NO_RECORDS, type Records, readRecords, recordBytes, stringKeys, writeRecords } from '../format/record-page.ts';
 import type { TreeLayout } from './node.ts';
 
+/** For the extents of a usual page; more of them get memory of their own. */
+const ROOM_WORDS = 16 * 1024;
+
 /** Guest block -> log run. */
 export const extentLayout: TreeLayout<number, Extents> = {
   kind: PAGE_KIND.extents,
@@ -32,6 +35,7 @@ export const extentLayout: TreeLayout<number, Extents> = {
   splice: spliceExtents,
   write: writeExtents,
   read: readExtents,
+  room: new Uint32Array(ROOM_WORDS),
 };
 
 /** A string, a view and what it is a view of, and their places in arrays: several times what a record takes in a page. */

@@ -28,7 +28,10 @@ export interface TreeLayout<K, L> {
   slice(leaf: L, from: number, to: number): L;
   splice(leaf: L, from: number, to: number, inserted: L): L;
   write(writer: ByteWriter, leaf: L): void;
-  read(reader: ByteReader, count: number): L;
+  /** Memory for a leaf that is only looked at. */
+  readonly room?: L;
+  /** The result may lie in `into`, if that is given. */
+  read(reader: ByteReader, count: number, into?: L): L;
   /** What the leaf takes in memory, about. */
   memoryBytes(leaf: L): number;
   /** First key behind all that the leaf covers, where an entry covers more than its key. */
@@ -187,12 +190,13 @@ export function decodeNode<K, L>(
   layout: TreeLayout<K, L>,
   bytes: Uint8Array,
   place: number | undefined,
+  into?: L,
 ): TreeNode<K, L> {
   const where = place === undefined ? `${layout.name} (inline)` : `${layout.name}, page at ${place}`;
   const reader = new ByteReader(bytes, where);
   const head = readPageHead(reader);
   if (head.kind !== layout.kind) throw corrupt(`${where}: is a page of another kind`, place);
-  if (head.level === 0) return { level: 0, birth: head.birth, leaf: layout.read(reader, head.count) };
+  if (head.level === 0) return { level: 0, birth: head.birth, leaf: layout.read(reader, head.count, into) };
   const columns = readInner(reader, layout.keys, head.count, { sums: layout.sum !== undefined });
   return { level: head.level, birth: head.birth, keys: columns.keys, children: columns.refs, sums: columns.sums };
 }

@@ -75,19 +75,28 @@ export class PersistentTree<K, L> implements TreeEditor<K, L> {
     return this.top;
   }
 
-  /** Child `index` of `parent`, checked against it; `upper` is the first key behind the parent. */
-  childNode(parent: InnerNode<K, L>, index: number, upper: K | undefined): TreeNode<K, L> {
+  /**
+   * Child `index` of `parent`, checked against it; `upper` is the first key behind the parent. 'passing': a leaf may lie where the
+   * next one will be read.
+   */
+  childNode(
+    parent: InnerNode<K, L>,
+    index: number,
+    upper: K | undefined,
+    use: 'kept' | 'passing' = 'kept',
+  ): TreeNode<K, L> {
     const child = parent.children[index] as Child<K, L>;
     if (!isStored(child)) return child;
-    const node = this.pages.node(this.layout, child);
+    const { pages, layout } = this;
+    const node = use === 'kept' ? pages.node(layout, child) : pages.passingNode(layout, child);
     const limit: K | undefined = parent.keys[index + 1] ?? upper;
     if (
       node.level !== parent.level - 1 ||
       node.birth > parent.birth ||
-      firstKey(this.layout, node) !== parent.keys[index] ||
-      (limit !== undefined && reachesBeyond(this.layout, node, limit as NonNullable<K>))
+      firstKey(layout, node) !== parent.keys[index] ||
+      (limit !== undefined && reachesBeyond(layout, node, limit as NonNullable<K>))
     ) {
-      throw corrupt(`${this.layout.name}: page at ${child.place} does not belong where it stands`, child.place);
+      throw corrupt(`${layout.name}: page at ${child.place} does not belong where it stands`, child.place);
     }
     return node;
   }

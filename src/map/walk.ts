@@ -19,6 +19,8 @@ export interface TreeVisitor<L> {
   readonly youngest?: number;
   /** A stored page; false: it was seen before, and what lies below it is not visited again. */
   page(ref: PageRef): boolean;
+  /** 'passing': no leaf is looked at twice, and what `leaf` gets is good only during its call. */
+  readonly use?: 'passing';
   leaf(leaf: L): void;
   /** A page or what it says is damaged; the walk goes on beside it. Without this, the error is thrown. */
   damage?(error: unknown, from: unknown, to: unknown): void;
@@ -57,7 +59,7 @@ export function walkTree<K, L>(
         const limit = node.keys[index + 1] ?? upper;
         guarded(node.keys[index], limit, () => {
           // The page is checked against its parent before it counts as seen.
-          const child = tree.childNode(node, index, upper);
+          const child = tree.childNode(node, index, upper, visitor.use);
           checkChild(layout, node, index, child);
           if (visitor.page(node.children[index] as PageRef)) visit(child, limit);
         });
@@ -97,14 +99,17 @@ export interface Mover {
 /** Copies the pages that have a better place, and those above them, to new places; pages that several roots share stay shared. Returns the new root. */
 export function moveTree<K, L>(layout: TreeLayout<K, L>, pages: PageStore, root: TreeRoot, mover: Mover): TreeRoot {
   if (root === null || !isPageRef(root)) return root;
-  const move = (ref: PageRef): PageRef => {
+  const move = (ref: PageRef, level?: number): PageRef => {
     const known = mover.moved.get(ref.place);
     if (known !== undefined) return known;
+    // Most pages are leaves that stay: these are not even read.
+    let better = level === 0 ? mover.placeFor(ref) : undefined;
+    if (level === 0 && better === undefined) return ref;
     const node = pages.node(layout, ref);
-    const children = isLeaf(node) ? [] : node.children.map((child) => move(child as PageRef));
+    const children = isLeaf(node) ? [] : node.children.map((child) => move(child as PageRef, node.level - 1));
     const changed = !isLeaf(node) && children.some((child, index) => child !== node.children[index]);
     let result = ref;
-    const better = changed ? undefined : mover.placeFor(ref);
+    if (!changed) better ??= mover.placeFor(ref);
     if (changed || better !== undefined) {
       const bytes = encodeNode(layout, isLeaf(node) ? node : { ...node, children }, node.birth);
       const place = better ?? mover.placeAnywhere(bytes.length);
@@ -120,12 +125,13 @@ export function moveTree<K, L>(layout: TreeLayout<K, L>, pages: PageStore, root:
 
 /** Takes the pages that must move, and those above them, into memory, so that the next flush writes them elsewhere. */
 export function loosenTree<K, L>(tree: PersistentTree<K, L>, shouldMove: (ref: PageRef) => boolean): void {
-  const loosen = (child: Child<K, L>): Child<K, L> => {
+  const loosen = (child: Child<K, L>, level?: number): Child<K, L> => {
+    if (level === 0 && isStored(child) && !shouldMove(child)) return child;
     const node = isStored(child) ? tree.pages.node(tree.layout, child) : child;
-    const children = isLeaf(node) ? [] : node.children.map(loosen);
+    const children = isLeaf(node) ? [] : node.children.map((below) => loosen(below, node.level - 1));
     const changed = !isLeaf(node) && children.some((next, index) => next !== node.children[index]);
     if (isStored(child)) {
-      if (!changed && !shouldMove(child)) return child;
+      if (!changed && level !== 0 && !shouldMove(child)) return child;
       tree.release(child, node.birth);
     } else if (!changed) {
       return child;
@@ -134,5 +140,5 @@ export function loosenTree<K, L>(tree: PersistentTree<K, L>, shouldMove: (ref: P
       ? { ...node, birth: Number.POSITIVE_INFINITY }
       : ({ ...node, birth: Number.POSITIVE_INFINITY, bytes: undefined, children } as InnerNode<K, L>);
   };
-  tree.reshape(loosen);
+  tree.reshape((top) => loosen(top));
 }

@@ -25,6 +25,7 @@ const EMPTY: HostRange = { start: 0, end: 0 };
 const NO_VALUE = new Uint8Array(0);
 const RESERVE_BYTES = 24 * 1024;
 const LOW_RESERVE_BYTES = 10 * 1024;
+const MOST_RESERVE_BYTES = 64 * 1024;
 
 /**
  * Gives out and takes back the bytes of the container behind the slots.
@@ -82,7 +83,8 @@ export class Space {
   /** Starts a transaction: what no generation in `held` (ascending and apart) needs becomes free. */
   begin(held: readonly GenerationRange[]): void {
     for (const range of joinRanges(this.pendingSpace.takeFree(held))) this.addFree(range);
-    if (totalOf(this.reserve) < LOW_RESERVE_BYTES) {
+    const reservedBytes = totalOf(this.reserve);
+    if (reservedBytes < LOW_RESERVE_BYTES || reservedBytes > MOST_RESERVE_BYTES) {
       this.emptyReserve();
       this.lowerEnd();
       this.fillReserve();
@@ -97,7 +99,10 @@ export class Space {
     this.reserve = [];
   }
 
-  fillReserve(): void {
+  /** `lengthBytes`: what the pages of the trees will take, where more of them than usual are written anew. */
+  fillReserve(lengthBytes = 0): void {
+    const run = lengthBytes > RESERVE_BYTES ? this.firstFit(lengthBytes) : undefined;
+    if (run !== undefined) this.reserve.push(this.take(run, lengthBytes));
     while (this.reserve.length < MAX_RESERVE_RANGES && totalOf(this.reserve) < RESERVE_BYTES) {
       const run = this.passingRun(SPACE_PAGE_BYTES);
       if (run === undefined) return;

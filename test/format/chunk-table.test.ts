@@ -9,7 +9,6 @@ import {
   decodeSegmentEntry,
   encodeChunkTable,
   encodeSegmentEntry,
-  type GuestRun,
   isHeld,
   isPresent,
   type LogRange,
@@ -20,6 +19,7 @@ import {
   segmentBlocksOf,
 } from '../../src/format/chunk-table.ts';
 import { ByteWriter } from '../../src/format/cursor.ts';
+import type { GuestRun } from '../../src/format/guest-runs.ts';
 import { MAX_TABLE_BYTES, RECORDS_OFFSET } from '../../src/format/layout.ts';
 import { checksums, counts } from '../support/arbitraries.ts';
 import { attack, decodeHostile } from '../support/hostile.ts';
@@ -67,6 +67,11 @@ function runsOf(blockCount: number, cuts: readonly number[], starts: readonly nu
     .map((end, index) => ({ start: starts[index % starts.length] as number, length: end - (edges[index] as number) }));
 }
 
+/** With the runs as a list, as a test has them. */
+function plain(table: ChunkTable): ChunkTable {
+  return { ...table, runs: [...table.runs] };
+}
+
 /** Of the blocks wished for those that are not held, as runs. */
 function lostOf(table: ChunkTable, wish: readonly number[], blockBytes: number): LogRange[] {
   const runs: { start: number; end: number }[] = [];
@@ -107,7 +112,7 @@ describe('chunk table', () => {
   it.each([512, 4096, 65_536])('comes back with blocks of %d bytes', (blockBytes) => {
     fc.assert(
       fc.property(tables(blockBytes, Math.min(64, segmentBlocksOf(blockBytes))), (table) => {
-        expect(decodeChunkTable(encodeChunkTable(table), blockBytes, 'test')).toEqual(table);
+        expect(plain(decodeChunkTable(encodeChunkTable(table), blockBytes, 'test'))).toEqual(table);
       }),
     );
   });
@@ -134,7 +139,7 @@ describe('chunk table', () => {
     };
     const bytes = encodeChunkTable(table);
     expect(bytes.length).toBeLessThanOrEqual(MAX_TABLE_BYTES);
-    expect(decodeChunkTable(bytes, 512, 'test')).toEqual(table);
+    expect(plain(decodeChunkTable(bytes, 512, 'test'))).toEqual(table);
   });
 
   it('changed anywhere is refused, or another table', () => {

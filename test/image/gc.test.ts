@@ -121,6 +121,53 @@ describe('gc', () => {
     expect(disk.sizeBytes).toBeLessThanOrEqual(before);
   });
 
+  it('cuts off a free end, however many gaps are listed before it', async () => {
+    const BLOCK = 4096;
+    const { image, disk } = newImage({ sizeBytes: 64 * MIB });
+    // Each lies by itself in the file.
+    for (let block = 0; block < 6000; block++) {
+      await image.write(block * BLOCK, noise(BLOCK, block));
+      await image.publish();
+    }
+    await commit(image);
+    // Too long for the gaps that this leaves.
+    for (let block = 0; block < 6000; block += 2) await image.write(block * BLOCK, noise(BLOCK, block + 1));
+    await commit(image);
+    await image.write(32 * MIB, noise(32 * MIB, 1));
+    await commit(image);
+    await image.zero(32 * MIB, 32 * MIB);
+    await commit(image);
+    await image.deleteVersions(['1', '3']);
+    await image.gc();
+    const { dataBytes, freeBytes } = image.info().space;
+    expect(freeBytes).toBeGreaterThan(10 * MIB);
+    expect(disk.sizeBytes).toBeLessThan(dataBytes + 18 * MIB);
+    await expectClean(disk);
+  }, 30_000);
+
+  it('needs little room in the file for what it thins', async () => {
+    const BLOCK = 4096;
+    const { image, disk } = newImage({ sizeBytes: 96 * MIB });
+    await image.write(0, noise(96 * MIB, 1));
+    await commit(image);
+    for (let at = 0; at < 96 * MIB; at += 2 * BLOCK) await image.write(at, noise(BLOCK, at + 2));
+    await commit(image);
+    await image.deleteVersions(['1']);
+    const before = disk.sizeBytes;
+    let longest = 0;
+    const storage = new MemoryStorage(disk);
+    const write = storage.write.bind(storage);
+    storage.write = (buffer, position) => {
+      write(buffer, position);
+      longest = Math.max(longest, disk.sizeBytes);
+    };
+    const report = await openStorage(storage).gc();
+    // 48 MiB stay of what is thinned.
+    expect(report.reclaimedBytes).toBeGreaterThan(46 * MIB);
+    expect(longest).toBeLessThan(before + 32 * MIB);
+    await expectClean(disk);
+  }, 30_000);
+
   it('does not change anything that can be seen', async () => {
     const { image } = newImage({ sizeBytes: 300_000, blockSizeBytes: 512, compression: { codec: 'zstd', level: 1 } });
     for (let seed = 0; seed < 12; seed++) {

@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -11,6 +11,8 @@ const BLOCK = 4096;
 const BATCH = 256;
 /** Between batches, so that the machine has something left for others. */
 const PAUSE_MS = 100;
+/** Also while something is collected, the file is looked at so often. */
+const WATCH_MS = 50;
 const KEPT = 5;
 const MAX_MEMORY_BYTES = 250 * MIB;
 
@@ -65,6 +67,7 @@ class Soak {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const ended = new Promise<number | null>((resolve) => server.on('close', resolve));
+    const watch = setInterval(() => this.#measure(), WATCH_MS);
     try {
       await new Promise((resolve) => server.stdout.once('data', resolve));
       const client = NbdClient.unix(socket);
@@ -76,16 +79,18 @@ class Soak {
         await this.#vsimg('commit', this.#path, '-m', `round ${round}`);
         await this.#vsimg('forget', this.#path, '--keep-last', String(KEPT), '--gc');
         await this.#look(`round ${round}, collected`);
+        this.#options.log?.(`the server took up to ${mib(peakOf(server))} so far`);
       }
       await this.#compare(client);
       await client.leave();
-      const peakBytes = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1]) * 1024;
+      const peakBytes = peakOf(server);
       server.kill('SIGTERM');
       if ((await ended) !== 0) this.#loss('the server did not end well');
       if (peakBytes > MAX_MEMORY_BYTES) this.#loss(`the server took ${mib(peakBytes)} of memory`);
       await this.#vsimg('check', this.#path, '--data');
       return { writes: this.#writes, worstShare: this.#worst, peakBytes, losses: this.#losses };
     } finally {
+      clearInterval(watch);
       server.kill('SIGKILL');
       await ended;
     }
@@ -104,9 +109,13 @@ class Soak {
       });
       await Promise.all(writes);
       this.#writes += BATCH;
-      this.#longest = Math.max(this.#longest, statSync(this.#path).size);
+      this.#measure();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     } while (performance.now() < end);
+  }
+
+  #measure(): void {
+    this.#longest = Math.max(this.#longest, statSync(this.#path).size);
   }
 
   /** How long the file was since the last time, beside what is needed now. */
@@ -136,6 +145,11 @@ class Soak {
     const { stdout } = await promisify(execFile)(process.execPath, [binary, ...argv], { maxBuffer: 64 * MIB });
     return stdout;
   }
+}
+
+/** The most memory that a process had so far, in bytes. */
+function peakOf({ pid }: ChildProcess): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 }
 
 export function mib(bytes: number): string {

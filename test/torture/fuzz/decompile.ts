@@ -154,7 +154,7 @@ class Decompiler {
       born: bornVersion,
       birth,
       runCount: undefined,
-      runs: runs.map(({ start, length }) => {
+      runs: [...runs].map(({ start, length }) => {
         const difference = start - guestEnd;
         guestEnd = start + length;
         return { start: difference, length };
