@@ -6,11 +6,13 @@ import {
   commit,
   expectBytes,
   expectClean,
+  newDoomedImage,
   newImage,
   noise,
   openDisk,
   openStorage,
   readAll,
+  readRange,
   text,
 } from '../support/image.ts';
 import { SeededRandom } from '../support/random.ts';
@@ -167,6 +169,28 @@ describe('gc', () => {
     expect(longest).toBeLessThan(before + 32 * MIB);
     await expectClean(disk);
   }, 30_000);
+
+  it('leaves a damaged chunk for check to find where all else of its segment is written again', async () => {
+    const CHUNK = 64 * 1024;
+    const { image, disk } = newDoomedImage({ sizeBytes: 4 * MIB });
+    const data = Buffer.from(noise(2 * MIB, 1));
+    await image.write(0, data);
+    await commit(image);
+    // All but the last chunk lose half of their blocks.
+    for (let at = 0; at < 31 * CHUNK; at += 8192) await image.write(at, noise(4096, at + 2));
+    await commit(image);
+    await image.deleteVersions(['1']);
+    const expected = Buffer.from(await readAll(image, '2'));
+    const place = Buffer.from(disk.bytes()).indexOf(data.subarray(31 * CHUNK, 31 * CHUNK + 4096)) + 100;
+    disk.write(Uint8Array.of(~(data[31 * CHUNK + 100] as number)), place);
+    const again = openDisk(disk);
+    const { reclaimedBytes } = await again.gc();
+    expect(reclaimedBytes).toBeGreaterThan(0.9 * MIB);
+    expectBytes(await readRange(again, '2', 0, 31 * CHUNK), expected.subarray(0, 31 * CHUNK));
+    await expect(readRange(again, '2', 31 * CHUNK, 32 * CHUNK)).rejects.toMatchObject({ code: 'corrupt' });
+    const { errors } = await again.check({ data: true });
+    expect(errors).toContainEqual(expect.objectContaining({ message: expect.stringContaining('checksum') }));
+  });
 
   it('does not change anything that can be seen', async () => {
     const { image } = newImage({ sizeBytes: 300_000, blockSizeBytes: 512, compression: { codec: 'zstd', level: 1 } });
