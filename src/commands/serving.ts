@@ -155,13 +155,16 @@ function runBeside(context: CommandContext, plan: ServingPlan, address: Address,
 
 function errorTeller({ io }: CommandContext): (error: unknown) => void {
   let told = 0;
+  let last = '';
   const debug = (io.env.VSIMG_DEBUG ?? '0') !== '0';
   return (error) => {
-    if (++told > TOLD_ERRORS) return;
     const what =
       error instanceof VsimgError
         ? error.message
         : `a fault: ${error instanceof Error && debug ? error.stack : String(error)}`;
+    // A disk that is full fails many requests in the same way.
+    if (what === last || ++told > TOLD_ERRORS) return;
+    last = what;
     io.stderr.write(`vsimg: ${what}\n`);
   };
 }

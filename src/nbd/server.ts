@@ -36,6 +36,11 @@ export class NbdServer {
       this.#accept(socket),
     );
     this.#server.maxConnections = options.maxConnections;
+    this.#server.on('drop', () =>
+      options.onError(
+        new VsimgError('refused', `a client was turned away: ${options.maxConnections} are here already`),
+      ),
+    );
   }
 
   get clientCount(): number {

@@ -373,9 +373,7 @@ export class Transmission {
   /** What the client is told of an error. */
   #told(error: unknown): readonly [NbdError, string] {
     this.#onError(error);
-    return error instanceof VsimgError
-      ? [ERRORS.get(error.code) ?? NBD_ERROR.EIO, error.message]
-      : [NBD_ERROR.EIO, 'the server has a fault'];
+    return error instanceof VsimgError ? [errorOf(error), error.message] : [NBD_ERROR.EIO, 'the server has a fault'];
   }
 
   #fail({ cookie }: Request, error: NbdError, message: string): Promise<undefined> | undefined {
@@ -397,4 +395,10 @@ export class Transmission {
     if (this.#onePiece !== undefined) return this.#onePiece.then(() => this.#send(bytes));
     return this.#wire.send(bytes)?.then(() => undefined);
   }
+}
+
+/** What can not be done because something before it failed fails as that did: a guest that waits for room goes on waiting. */
+function errorOf(error: VsimgError): NbdError {
+  const { cause } = error;
+  return ERRORS.get(error.code) ?? (cause instanceof VsimgError ? errorOf(cause) : NBD_ERROR.EIO);
 }

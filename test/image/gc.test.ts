@@ -145,7 +145,7 @@ describe('gc', () => {
     expect(freeBytes).toBeGreaterThan(10 * MIB);
     expect(disk.sizeBytes).toBeLessThan(dataBytes + 18 * MIB);
     await expectClean(disk);
-  }, 30_000);
+  });
 
   it('needs little room in the file for what it thins', async () => {
     const BLOCK = 4096;
@@ -168,7 +168,7 @@ describe('gc', () => {
     expect(report.reclaimedBytes).toBeGreaterThan(46 * MIB);
     expect(longest).toBeLessThan(before + 32 * MIB);
     await expectClean(disk);
-  }, 30_000);
+  });
 
   it('leaves a damaged chunk for check to find where all else of its segment is written again', async () => {
     const CHUNK = 64 * 1024;

@@ -197,7 +197,11 @@ except nbd.Error:
   });
 
   it('with --max-connections turns more clients away', async () => {
-    const server = await startServing(place, ['--max-connections', '2'], { image });
+    const server = await startServing(place, ['--max-connections', '2'], {
+      image,
+      // Once, however many come.
+      stderr: /^vsimg: a client was turned away: 2 are here already\n$/,
+    });
     const printed = await nbdShell(
       server.uri('1'),
       `
