@@ -8,6 +8,8 @@ import { extentLayout } from '../map/layouts.ts';
 import { type RecordTree, records } from '../map/records.ts';
 import { loosenTree, type Mover, moveTree } from '../map/walk.ts';
 import { unusedSpace } from '../space/space.ts';
+import { turnGiver } from '../storage/turns.ts';
+import type { NumberedVersion } from '../versions/version-table.ts';
 import type { Container } from './container.ts';
 import { endOfSegment, moveSegment } from './move-segment.ts';
 
@@ -55,8 +57,8 @@ export async function compactTail(container: Container, segments: 'move' | 'stay
     container.begin();
     // The reserve would only stand in the way.
     space.emptyReserve();
-    if (segments === 'move') moveSegments(container, limit);
-    moveMaps(container, limit);
+    if (segments === 'move') await moveSegments(container, limit);
+    await moveMaps(container, limit);
     loosenBehind(Object.values(container.trees), limit);
     // Pages that find no room in the reserve go to the end of the file, where they would be in the way again.
     const spacePageBytes = loosenBehind([space.free, space.bySize, space.pending], limit);
@@ -87,7 +89,9 @@ export async function liftLog(container: Container): Promise<void> {
   container.begin();
   space.keepOrder();
   const buffer = new Uint8Array(SEGMENT_BYTES);
+  const giveTurn = turnGiver();
   for (const segment of segmentsOf(container)) {
+    await giveTurn();
     moveSegment(container, segment, {
       buffer,
       placeForAll: (lengthBytes) => space.allocate(lengthBytes, 'lasting'),
@@ -107,7 +111,7 @@ export async function slideLog(container: Container): Promise<void> {
     if (!isWorthCompacting(end, end - freeBytes)) return;
     container.begin();
     container.space.emptyReserve();
-    const isMoved = slideOnce(container);
+    const isMoved = await slideOnce(container);
     container.space.fillReserve();
     await container.publish();
     if (!isMoved) return;
@@ -115,7 +119,7 @@ export async function slideLog(container: Container): Promise<void> {
   }
 }
 
-function slideOnce(container: Container): boolean {
+async function slideOnce(container: Container): Promise<boolean> {
   const { space } = container;
   let cursor = RECORDS_OFFSET;
   let isMoved = false;
@@ -129,7 +133,9 @@ function slideOnce(container: Container): boolean {
     }
     return found;
   };
+  const giveTurn = turnGiver();
   for (const segment of segmentsOf(container)) {
+    await giveTurn();
     const end = endOfSegment(segment, container.tables.table(segment));
     if (!space.isFreeWithin({ start: cursor, end })) {
       cursor = Math.max(cursor, end);
@@ -178,10 +184,12 @@ export function cutFile(container: Container): void {
 }
 
 /** What lies behind `limit` goes below it, as far as it fits; segments in the order of their places, which is mostly that of the log. */
-function moveSegments(container: Container, limit: number): void {
+async function moveSegments(container: Container, limit: number): Promise<void> {
   const { space } = container;
   const buffer = new Uint8Array(SEGMENT_BYTES);
+  const giveTurn = turnGiver();
   for (const segment of segmentsOf(container).sort((a, b) => a.entry.place - b.entry.place)) {
+    await giveTurn();
     moveSegment(container, segment, {
       buffer,
       placeForAll: (lengthBytes, place) => (place >= limit ? space.allocateBelow(lengthBytes, place) : undefined),
@@ -195,7 +203,7 @@ function moveSegments(container: Container, limit: number): void {
   }
 }
 
-function moveMaps(container: Container, limit: number): void {
+async function moveMaps(container: Container, limit: number): Promise<void> {
   const { versions, pages, space, storage, map } = container;
   const old: { readonly ref: PageRef; readonly birth: number }[] = [];
   const mover: Mover = {
@@ -207,10 +215,13 @@ function moveMaps(container: Container, limit: number): void {
     gaveUp: (ref, birth) => old.push({ ref, birth }),
   };
   const move = (root: TreeRoot): TreeRoot => moveTree(extentLayout, pages, root, mover);
-  const changed = [...versions.oldestFirst()].flatMap((version) => {
+  const changed: { readonly version: NumberedVersion; readonly next: TreeRoot }[] = [];
+  const giveTurn = turnGiver();
+  for (const version of versions.oldestFirst()) {
     const next = move(version.map);
-    return next === version.map ? [] : [{ version, next }];
-  });
+    if (next !== version.map) changed.push({ version, next });
+    await giveTurn();
+  }
   for (const { version, next } of changed) {
     const { number, ...record } = version;
     versions.put(number, { ...record, map: next });

@@ -58,7 +58,7 @@ async function collect(container: Container, options: GcOptions, round: number):
   const segments: Segment[] = [];
   const maps = new RangeSet();
   const layout = new LayoutNotes();
-  const survey = surveyContainer(container, {
+  const survey = await surveyContainer(container, {
     segment: (segment, table) => {
       segments.push(segment);
       layout.segment(segment, table);
@@ -68,7 +68,7 @@ async function collect(container: Container, options: GcOptions, round: number):
   const { compact = false, onProgress } = options;
   const usedBytes = survey.used.totalBytes;
   const isRelogged = compact && round === 0 && !layout.isGood(container, survey);
-  const plans = isRelogged ? [] : planSegments(container, survey, segments);
+  const plans = isRelogged ? [] : await planSegments(container, survey, segments);
   const garbage = findGarbage(container, survey);
   if (isRelogged) {
     container.begin();

@@ -60,7 +60,7 @@ export async function inspectContainer(container: Container, options: InspectOpt
   const segments: Segment[] = [];
   let diskError: VsimgError | undefined;
   let previous: { readonly start: number; readonly end: number; readonly owner: MapOwner } | undefined;
-  const survey = surveyContainer(container, {
+  const survey = await surveyContainer(container, {
     damage: (error, where) => {
       if (!isDamage(error)) throw error;
       if (error.code === 'io') diskError ??= error;

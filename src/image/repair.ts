@@ -1,4 +1,4 @@
-import { corrupt, unlessCorrupt, VsimgError } from '../errors.ts';
+import { corrupt, VsimgError } from '../errors.ts';
 import {
   type Chunk,
   type ChunkTable,
@@ -14,6 +14,7 @@ import { type SealedChunk, sealChunk } from '../log/seal.ts';
 import type { Segment } from '../log/tables.ts';
 import { type MapMender, mendMap } from '../map/mend.ts';
 import { putRecord } from '../map/records.ts';
+import type { HostRange } from '../space/host-range.ts';
 import { UNKNOWN_BIRTH } from '../space/pending.ts';
 import type { OnProgress, RepairReport } from './api.ts';
 import type { Container } from './container.ts';
@@ -231,9 +232,18 @@ function mendMaps(next: Container, { damaged, versions }: Inspection, actions: s
   if (pageCount > 0) actions.push('pages of interval maps can not be read: what they mapped is marked as lost');
 }
 
+async function garbageOf(container: Container): Promise<HostRange[] | undefined> {
+  try {
+    return findGarbage(container, await surveyContainer(container));
+  } catch (error) {
+    if (error instanceof VsimgError && error.code === 'corrupt') return undefined;
+    throw error;
+  }
+}
+
 /** Lists as free what nothing refers to; says so. */
 async function rebuildSpace(next: Container, leakedBytes: number): Promise<string> {
-  const garbage = unlessCorrupt(() => findGarbage(next, surveyContainer(next)));
+  const garbage = await garbageOf(next);
   if (garbage === undefined) return 'free space could not be listed anew: something else is wrong still';
   next.begin();
   for (const { start, end } of garbage) next.space.release(start, end - start, UNKNOWN_BIRTH);

@@ -7,9 +7,11 @@ import { numberInKey, type Records } from '../format/record-page.ts';
 import { decodeVersion, type VersionRecord } from '../format/version-record.ts';
 import type { Segment } from '../log/tables.ts';
 import { extentLayout, spaceLayout } from '../map/layouts.ts';
-import { walkTree } from '../map/walk.ts';
+import type { RecordEntry } from '../map/records.ts';
+import { walkInSteps, walkTree } from '../map/walk.ts';
 import { pendingRange } from '../space/pending.ts';
 import { DATA_BYTES, freeRange } from '../space/space.ts';
+import { turnGiver } from '../storage/turns.ts';
 import type { Container } from './container.ts';
 import { RangeSet } from './ranges.ts';
 
@@ -60,8 +62,11 @@ export interface DamagePlace {
   readonly to?: number;
 }
 
-/** Walks every page and every chunk table once. Errors: 'corrupt' unless the visitor takes damage. */
-export function surveyContainer(container: Container, visitor: SurveyVisitor = {}): Survey {
+/**
+ * Walks every page and every chunk table once, of the state that is published when it begins; that must be kept from being
+ * replaced meanwhile. Errors: 'corrupt' unless the visitor takes damage.
+ */
+export async function surveyContainer(container: Container, visitor: SurveyVisitor = {}): Promise<Survey> {
   const survey: Survey = {
     used: new RangeSet(),
     unused: new RangeSet(),
@@ -84,20 +89,18 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
     survey.pages++;
     return true;
   };
-  const guard = (action: () => void, where: DamagePlace): void => {
-    if (visitor.damage === undefined) {
-      action();
-      return;
-    }
+  const guard = async (action: () => Promise<void> | undefined | void, where: DamagePlace): Promise<void> => {
     try {
-      action();
+      await action();
     } catch (error) {
+      if (visitor.damage === undefined) throw error;
       visitor.damage(error, where);
     }
   };
   const damageOf = (tree: DamagedTree) =>
     visitor.damage === undefined ? {} : { damage: (error: unknown) => visitor.damage?.(error, { tree }) };
-  const walkMap = (root: TreeRoot, owner: MapOwner): void => {
+  const giveTurn = turnGiver();
+  const walkMap = async (root: TreeRoot, owner: MapOwner): Promise<void> => {
     const mapDamage =
       visitor.damage === undefined
         ? {}
@@ -110,7 +113,7 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
                 ...(typeof to === 'number' ? { to } : {}),
               }),
           };
-    walkTree(extentLayout, pages, root, {
+    const steps = walkInSteps(extentLayout, pages, root, {
       // A younger page would count as the working state's own, and be given up with it.
       youngest: owner === null ? youngest : header.working.sharedGeneration,
       page: (ref) => {
@@ -125,31 +128,28 @@ export function surveyContainer(container: Container, visitor: SurveyVisitor = {
         visitor.extents?.(leaf, owner);
       },
     });
+    for (const _ of steps) await giveTurn();
   };
   for (const name of TREE_NAMES) {
+    const visit = name === 'log' ? visitSegment : name === 'versions' ? visitVersion : undefined;
+    const found: RecordEntry[] = [];
     walkTree(container.trees[name].layout, pages, header.trees[name], {
       youngest,
       page,
       ...damageOf(name),
-      leaf: (leaf) => {
-        for (let index = 0; index < leaf.keys.length; index++) {
-          if (name === 'log') guard(() => visitSegment(container, survey, leaf, index, visitor), { tree: 'log' });
-          if (name !== 'versions') continue;
-          guard(
-            () => {
-              const number = numberInKey(leaf.keys[index] as string);
-              const record = decodeVersion(leaf.values[index] as Uint8Array, number);
-              survey.versions++;
-              visitor.version?.(number, record);
-              walkMap(record.map, number);
-            },
-            { tree: 'versions' },
-          );
-        }
+      leaf: ({ keys, values }) => {
+        if (visit === undefined) return;
+        keys.forEach((key, index) => {
+          found.push({ key, value: values[index] as Uint8Array });
+        });
       },
     });
+    for (const record of found) {
+      await guard(() => visit?.({ container, survey, visitor, walkMap }, record), { tree: name });
+      await giveTurn();
+    }
   }
-  walkMap(header.working.map, null);
+  await walkMap(header.working.map, null);
   const free = (leaf: Records): void => {
     leaf.keys.forEach((key, index) => {
       const { start, end } = freeRange(key, leaf.values[index] as Uint8Array);
@@ -191,17 +191,23 @@ function addLive(survey: Survey, leaf: Extents): void {
   }
 }
 
-function visitSegment(
-  container: Container,
-  survey: Survey,
-  leaf: Records,
-  index: number,
-  visitor: SurveyVisitor,
-): void {
-  const segment: Segment = {
-    firstLog: numberInKey(leaf.keys[index] as string),
-    entry: decodeSegmentEntry(leaf.values[index] as Uint8Array),
-  };
+interface Visit {
+  readonly container: Container;
+  readonly survey: Survey;
+  readonly visitor: SurveyVisitor;
+  readonly walkMap: (root: TreeRoot, owner: MapOwner) => Promise<void>;
+}
+
+async function visitVersion({ survey, visitor, walkMap }: Visit, { key, value }: RecordEntry): Promise<void> {
+  const number = numberInKey(key);
+  const record = decodeVersion(value, number);
+  survey.versions++;
+  visitor.version?.(number, record);
+  await walkMap(record.map, number);
+}
+
+function visitSegment({ container, survey, visitor }: Visit, { key, value }: RecordEntry): void {
+  const segment: Segment = { firstLog: numberInKey(key), entry: decodeSegmentEntry(value) };
   const { entry, firstLog } = segment;
   survey.used.add(entry.place, entry.place + entry.lengthBytes);
   const table = container.tables.table(segment);

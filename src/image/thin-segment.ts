@@ -3,6 +3,7 @@ import { type Chunk, CODEC, isPresent, presentBefore } from '../format/chunk-tab
 import { SEGMENT_BYTES } from '../format/layout.ts';
 import { blake3 } from '../log/hash.ts';
 import { type SealedChunk, Sealer } from '../log/seal.ts';
+import { DATA_BYTES } from '../space/space.ts';
 import type { Container } from './container.ts';
 import type { Survey } from './survey.ts';
 import { type ChunkPlan, lostAlive, type SegmentPlan } from './thin.ts';
@@ -58,13 +59,18 @@ export class SegmentThinner {
     return this.#storedBytes;
   }
 
-  /** Where the chunks that are written go: one behind the other, so that they leave one hole when they go in turn. */
+  /**
+   * Where the chunks that are written go: one behind the other, so that they leave one hole when they go in turn, or into holes as they
+   * are if that would make the file longer.
+   */
   #places(chunks: readonly Part[]): number[] {
-    if (this.#storedBytes === 0) return [];
-    let next = this.#container.space.allocate(this.#storedBytes, 'lasting');
-    return chunks.filter(isAnew).map(({ stored }) => {
-      next += stored.length;
-      return next - stored.length;
+    const { space } = this.#container;
+    const anew = chunks.filter(isAnew);
+    let next = this.#storedBytes < DATA_BYTES ? undefined : space.allocateInside(this.#storedBytes);
+    return anew.map(({ stored: { length } }) => {
+      if (next === undefined) return space.allocateBelow(length, space.end) ?? space.allocate(length, 'lasting');
+      next += length;
+      return next - length;
     });
   }
 

@@ -1,5 +1,6 @@
 import { type Chunk, type ChunkTable, isPresent, type LogRange, presentCount } from '../format/chunk-table.ts';
 import type { Segment } from '../log/tables.ts';
+import { turnGiver } from '../storage/turns.ts';
 import type { Container } from './container.ts';
 import type { Survey } from './survey.ts';
 
@@ -26,8 +27,18 @@ export interface SegmentPlan {
 }
 
 /** What becomes of the segments that do not stay as they are. */
-export function planSegments(container: Container, survey: Survey, segments: readonly Segment[]): SegmentPlan[] {
-  const plans = segments.map((segment) => planSegment(container, survey, segment)).filter((plan) => plan !== undefined);
+export async function planSegments(
+  container: Container,
+  survey: Survey,
+  segments: readonly Segment[],
+): Promise<SegmentPlan[]> {
+  const plans: SegmentPlan[] = [];
+  const giveTurn = turnGiver();
+  for (const segment of segments) {
+    const plan = planSegment(container, survey, segment);
+    if (plan !== undefined) plans.push(plan);
+    await giveTurn();
+  }
   const thinnedBytes = plans.reduce((total, plan) => total + plan.thinnedBytes, 0);
   if (thinnedBytes >= Math.max(WORTH_BYTES, survey.used.totalBytes * WORTH_SHARE)) return plans;
   return plans.map(withoutThinning).filter((plan) => plan.isDead || plan.freedBytes > 0);

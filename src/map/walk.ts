@@ -36,38 +36,47 @@ export function walkTree<K, L>(
   root: TreeRoot,
   visitor: TreeVisitor<L>,
 ): void {
+  const steps = walkInSteps(layout, pages, root, visitor);
+  while (steps.next().done !== true);
+}
+
+/** As `walkTree`, which goes on when the next step is asked for: there is one for each inner page. */
+export function* walkInSteps<K, L>(
+  layout: TreeLayout<K, L>,
+  pages: PageStore,
+  root: TreeRoot,
+  visitor: TreeVisitor<L>,
+): Generator<void> {
   if (root === null) return;
-  const guarded = (from: K | undefined, to: K | undefined, action: () => void): void => {
-    if (visitor.damage === undefined) {
-      action();
-      return;
-    }
+  function* guarded(from: K | undefined, to: K | undefined, action: () => Generator<void>): Generator<void> {
     try {
-      action();
+      yield* action();
     } catch (error) {
+      if (visitor.damage === undefined) throw error;
       visitor.damage(error, from, to);
     }
-  };
-  guarded(undefined, undefined, () => {
-    const tree = new PersistentTree(layout, pages, root);
-    const visit = (node: TreeNode<K, L>, upper: K | undefined): void => {
-      if (isLeaf(node)) {
-        visitor.leaf(node.leaf);
-        return;
-      }
-      for (let index = 0; index < node.children.length; index++) {
-        const limit = node.keys[index + 1] ?? upper;
-        guarded(node.keys[index], limit, () => {
-          // The page is checked against its parent before it counts as seen.
-          const child = tree.childNode(node, index, upper, visitor.use);
-          checkChild(layout, node, index, child);
-          if (visitor.page(node.children[index] as PageRef)) visit(child, limit);
-        });
-      }
-    };
+  }
+  const tree = new PersistentTree(layout, pages, root);
+  function* visit(node: TreeNode<K, L>, upper: K | undefined): Generator<void> {
+    if (isLeaf(node)) {
+      visitor.leaf(node.leaf);
+      return;
+    }
+    yield;
+    for (let index = 0; index < node.children.length; index++) {
+      const limit = node.keys[index + 1] ?? upper;
+      yield* guarded(node.keys[index], limit, function* () {
+        // The page is checked against its parent before it counts as seen.
+        const child = tree.childNode(node, index, upper, visitor.use);
+        checkChild(layout, node, index, child);
+        if (visitor.page(node.children[index] as PageRef)) yield* visit(child, limit);
+      });
+    }
+  }
+  yield* guarded(undefined, undefined, function* () {
     const top = tree.topNode() as TreeNode<K, L>;
     if (top.birth > (visitor.youngest ?? top.birth)) throw corrupt(`${layout.name}: its top page is from the future`);
-    if (!isPageRef(root) || visitor.page(root)) visit(top, undefined);
+    if (!isPageRef(root) || visitor.page(root)) yield* visit(top, undefined);
   });
 }
 

@@ -1,4 +1,3 @@
-import { type ErrorCode, VsimgError } from '../errors.ts';
 import type { Disk, DiskWriting } from '../image/disk.ts';
 import type { ByteRange } from '../storage/transfer.ts';
 import { turnGiver } from '../storage/turns.ts';
@@ -18,6 +17,7 @@ import {
   statusChunk,
 } from './reply.ts';
 import { decodeRequest, REQUEST_BYTES, type Request } from './request.ts';
+import { toldError } from './told-error.ts';
 
 /** The way to one client. */
 export interface Wire {
@@ -49,11 +49,6 @@ const KNOWN_FLAGS: ReadonlyMap<number, number> = new Map([
   [COMMAND.blockStatus, fua | requestOne],
 ]);
 const CHANGING: ReadonlySet<number> = new Set([COMMAND.write, COMMAND.trim, COMMAND.writeZeroes]);
-
-const ERRORS: ReadonlyMap<ErrorCode, NbdError> = new Map([
-  ['no-space', NBD_ERROR.ENOSPC],
-  ['permission', NBD_ERROR.EPERM],
-]);
 
 /** 'over': the connection is to be closed. A promise where the next request must wait. */
 type Going = Promise<'over' | undefined> | undefined;
@@ -373,7 +368,7 @@ export class Transmission {
   /** What the client is told of an error. */
   #told(error: unknown): readonly [NbdError, string] {
     this.#onError(error);
-    return error instanceof VsimgError ? [errorOf(error), error.message] : [NBD_ERROR.EIO, 'the server has a fault'];
+    return toldError(error);
   }
 
   #fail({ cookie }: Request, error: NbdError, message: string): Promise<undefined> | undefined {
@@ -395,10 +390,4 @@ export class Transmission {
     if (this.#onePiece !== undefined) return this.#onePiece.then(() => this.#send(bytes));
     return this.#wire.send(bytes)?.then(() => undefined);
   }
-}
-
-/** What can not be done because something before it failed fails as that did: a guest that waits for room goes on waiting. */
-function errorOf(error: VsimgError): NbdError {
-  const { cause } = error;
-  return ERRORS.get(error.code) ?? (cause instanceof VsimgError ? errorOf(cause) : NBD_ERROR.EIO);
 }

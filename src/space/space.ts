@@ -134,14 +134,7 @@ export class Space {
    */
   allocate(lengthBytes: number, life: 'lasting' | 'passing'): number {
     if (this.isOrderKept && life === 'lasting') return this.extend(lengthBytes);
-    if (lengthBytes >= DATA_BYTES) {
-      const near = this.bestFit(lengthBytes);
-      const run =
-        near !== undefined && near.end - near.start <= lengthBytes * FIT_FACTOR
-          ? near
-          : this.bestFit(Math.max(lengthBytes, LASTING_RUN_BYTES));
-      return run === undefined ? this.extend(lengthBytes) : this.take(run, lengthBytes).start;
-    }
+    if (lengthBytes >= DATA_BYTES) return this.allocateInside(lengthBytes) ?? this.extend(lengthBytes);
     const window = this.windows[life];
     if (lengthBytes > window.end - window.start) {
       const run = life === 'lasting' ? this.bestFit(LASTING_RUN_BYTES) : this.passingRun(lengthBytes);
@@ -156,6 +149,16 @@ export class Space {
     const { start, end } = this.windows[life];
     this.windows[life] = { start: start + lengthBytes, end };
     return start;
+  }
+
+  /** A place for data that does not make the file longer, or undefined: a run of about its own length, or a part of a long one. */
+  allocateInside(lengthBytes: number): number | undefined {
+    const near = this.bestFit(lengthBytes);
+    const run =
+      near !== undefined && near.end - near.start <= lengthBytes * FIT_FACTOR
+        ? near
+        : this.bestFit(Math.max(lengthBytes, LASTING_RUN_BYTES));
+    return run === undefined ? undefined : this.take(run, lengthBytes).start;
   }
 
   /** A free run for pages that pass: one for many of them if there is one, so that few records of free space change. */

@@ -1,9 +1,9 @@
 import { monotonicMilliseconds } from './clock.ts';
 
-const TURN_MS = 50;
+const TURN_MS = 10;
 
 /**
- * For loops of synchronous calls: a function that gives signals, timers and finished work of other threads a turn if 50 ms have
+ * For loops of synchronous calls: a function that gives signals, timers and finished work of other threads a turn if 10 ms have
  * passed since the last one. Undefined means that nothing is to be waited for.
  */
 export function turnGiver(): () => Promise<void> | undefined {

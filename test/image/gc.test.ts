@@ -192,6 +192,28 @@ describe('gc', () => {
     expect(errors).toContainEqual(expect.objectContaining({ message: expect.stringContaining('checksum') }));
   });
 
+  it('lets others have their turn while it moves data', async () => {
+    const { image } = newImage({ sizeBytes: 128 * MIB });
+    for (const at of [0, 64]) {
+      await image.write(at * MIB, noise(64 * MIB, at + 1));
+      await commit(image);
+    }
+    await image.zero(0, 64 * MIB);
+    await commit(image);
+    await image.deleteVersions(['1', '2']);
+    let turns = 0;
+    let isDone = false;
+    const count = (): void => {
+      turns++;
+      if (!isDone) setImmediate(count);
+    };
+    setImmediate(count);
+    const { reclaimedBytes } = await image.gc();
+    isDone = true;
+    expect(reclaimedBytes).toBeGreaterThan(60 * MIB);
+    expect(turns).toBeGreaterThan(0);
+  });
+
   it('does not change anything that can be seen', async () => {
     const { image } = newImage({ sizeBytes: 300_000, blockSizeBytes: 512, compression: { codec: 'zstd', level: 1 } });
     for (let seed = 0; seed < 12; seed++) {

@@ -74,7 +74,7 @@ describe('a transaction', () => {
       image.close();
       const before = disk.bytes();
       const container = Container.open(new MemoryStorage(disk, { readOnly: true }));
-      const { used } = surveyContainer(container);
+      const { used } = await surveyContainer(container);
       const half = openDisk(disk);
       const failure = new Error('not to be');
       const given = half.transaction(async () => {

@@ -57,7 +57,7 @@ export async function damageable(seed: number): Promise<Sample> {
   return { disk, truth };
 }
 
-export type Damage = (disk: MemoryDisk, random: SeededRandom) => void;
+export type Damage = (disk: MemoryDisk, random: SeededRandom) => void | Promise<void>;
 
 function flip(disk: MemoryDisk, place: number): void {
   const byte = new Uint8Array(1);
@@ -65,16 +65,17 @@ function flip(disk: MemoryDisk, place: number): void {
   disk.write(Uint8Array.of((byte[0] as number) ^ 0x20), place);
 }
 
-function usedRanges(disk: MemoryDisk): { start: number; end: number }[] {
-  return [...surveyContainer(Container.open(new MemoryStorage(disk, { readOnly: true }))).used.ranges()];
+async function usedRanges(disk: MemoryDisk): Promise<{ start: number; end: number }[]> {
+  const { used } = await surveyContainer(Container.open(new MemoryStorage(disk, { readOnly: true })));
+  return [...used.ranges()];
 }
 
 /** Ways to damage a container. */
 export const DAMAGES: readonly (readonly [string, Damage])[] = [
   [
     'one byte of a record',
-    (disk, random) => {
-      const ranges = usedRanges(disk);
+    async (disk, random) => {
+      const ranges = await usedRanges(disk);
       const range = ranges[random.below(ranges.length)] as { start: number; end: number };
       flip(disk, range.start + random.below(range.end - range.start));
     },
@@ -208,7 +209,7 @@ async function repair(storage: MemoryStorage | PowerCutStorage): Promise<readonl
 export async function checkRepair(sample: Sample, damage: Damage, seed: number): Promise<number> {
   const random = new SeededRandom(seed);
   const damaged = sample.disk.clone();
-  damage(damaged, random);
+  await damage(damaged, random);
   const what = `seed ${seed}`;
   const before = await readable(damaged, { damage: 'accept' });
   expectRight(before, sample.truth, `${what}, damaged`);

@@ -76,10 +76,10 @@ async function build(recipe: Recipe): Promise<Uint8Array> {
   return disk.bytes();
 }
 
-function describeSubject(name: string, bytes: Uint8Array): Subject {
+async function describeSubject(name: string, bytes: Uint8Array): Promise<Subject> {
   const container = Container.open(new MemoryStorage(MemoryDisk.from(bytes), { readOnly: true }));
   const isData = new Uint8Array(bytes.length);
-  const { used } = surveyContainer(container, {
+  const { used } = await surveyContainer(container, {
     segment: (_segment, table) => {
       for (const chunk of table.chunks)
         if (chunk !== undefined) isData.fill(1, chunk.place, chunk.place + chunk.storedBytes);
@@ -95,8 +95,8 @@ function describeSubject(name: string, bytes: Uint8Array): Subject {
 export async function damageSubjects(options: { readonly few: boolean }): Promise<Subject[]> {
   const recipes = options.few ? RECIPES.slice(0, 2) : RECIPES;
   const subjects: Subject[] = [];
-  for (const recipe of recipes) subjects.push(describeSubject(recipe.name, await build(recipe)));
+  for (const recipe of recipes) subjects.push(await describeSubject(recipe.name, await build(recipe)));
   if (options.few) return subjects;
-  for (const { name, bytes } of await goldenFixtures()) subjects.push(describeSubject(name, bytes));
+  for (const { name, bytes } of await goldenFixtures()) subjects.push(await describeSubject(name, bytes));
   return subjects;
 }
