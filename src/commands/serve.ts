@@ -102,6 +102,7 @@ export const definition: CommandDefinition = {
       'The version then holds every write that was answered before, as a disk does after a power cut: a file system with a journal ' +
       'is whole after its journal is replayed, as it is at mounting. For more, let the guest sync or freeze its file systems (fsfreeze) first.',
     'Other processes may read the image at any time; they see what was flushed. Their commands that change it are carried out by the server, see vsimg-scripting(7); those that would change the disk of a client that has it open for writing are refused. ' +
+      'While one of them works, such as gc, reads are answered and writes taken into memory; a flush waits for it. ' +
       'With --read-only no lock is held: others write, commit and gc, new versions can be opened as soon as they are there, and who has the ' +
       'working state open keeps the state that he found.',
     "Block status: 'base:allocation' tells holes from data. 'vsimg:changed-since:REV' and, for clients of qemu, 'qemu:dirty-bitmap:REV' mark (1) what differs from " +
