@@ -127,32 +127,33 @@ describe('gc', () => {
     const BLOCK = 4096;
     const { image, disk } = newImage({ sizeBytes: 64 * MIB });
     // Each lies by itself in the file.
-    for (let block = 0; block < 6000; block++) {
+    for (let block = 0; block < 4000; block++) {
       await image.write(block * BLOCK, noise(BLOCK, block));
       await image.publish();
     }
     await commit(image);
     // Too long for the gaps that this leaves.
-    for (let block = 0; block < 6000; block += 2) await image.write(block * BLOCK, noise(BLOCK, block + 1));
+    for (let block = 0; block < 4000; block += 2) await image.write(block * BLOCK, noise(BLOCK, block + 1));
     await commit(image);
-    await image.write(32 * MIB, noise(32 * MIB, 1));
+    await image.write(32 * MIB, Buffer.alloc(32 * MIB, noise(MIB, 1)));
     await commit(image);
     await image.zero(32 * MIB, 32 * MIB);
     await commit(image);
     await image.deleteVersions(['1', '3']);
     await image.gc();
     const { dataBytes, freeBytes } = image.info().space;
-    expect(freeBytes).toBeGreaterThan(10 * MIB);
-    expect(disk.sizeBytes).toBeLessThan(dataBytes + 18 * MIB);
+    expect(freeBytes).toBeGreaterThan(6 * MIB);
+    expect(disk.sizeBytes).toBeLessThan(dataBytes + 12 * MIB);
     await expectClean(disk);
   });
 
   it('needs little room in the file for what it thins', async () => {
     const BLOCK = 4096;
     const { image, disk } = newImage({ sizeBytes: 96 * MIB });
-    await image.write(0, noise(96 * MIB, 1));
+    await image.write(0, Buffer.alloc(96 * MIB, noise(MIB, 1)));
     await commit(image);
-    for (let at = 0; at < 96 * MIB; at += 2 * BLOCK) await image.write(at, noise(BLOCK, at + 2));
+    const other = Buffer.from(noise(BLOCK, 2));
+    for (let at = 0; at < 96 * MIB; at += 2 * BLOCK) await image.write(at, other);
     await commit(image);
     await image.deleteVersions(['1']);
     const before = disk.sizeBytes;
@@ -195,7 +196,7 @@ describe('gc', () => {
   it('lets others have their turn while it moves data', async () => {
     const { image } = newImage({ sizeBytes: 128 * MIB });
     for (const at of [0, 64]) {
-      await image.write(at * MIB, noise(64 * MIB, at + 1));
+      await image.write(at * MIB, Buffer.alloc(64 * MIB, noise(MIB, at + 1)));
       await commit(image);
     }
     await image.zero(0, 64 * MIB);
