@@ -1,6 +1,7 @@
 import { parseCalendarSpan } from '../cli/calendar-span.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
+import { inSmallHeap } from '../cli/heap.ts';
 import type { Invocation } from '../cli/invocation.ts';
 import type { JsonObject } from '../cli/json.ts';
 import { parseCount, plural } from '../cli/number.ts';
@@ -85,7 +86,7 @@ export async function run(context: CommandContext): Promise<number> {
     const numbers = report.removed.map(({ number }) => String(number));
     const collect = async (): Promise<FileLength> => {
       if (dryRun) return image.reclaim(numbers);
-      const { fileBytesAfter } = await image.gc({ onProgress: progress.start('gc') });
+      const { fileBytesAfter } = await inSmallHeap(() => image.gc({ onProgress: progress.start('gc') }));
       return { fileBytesBefore: fileBytes, fileBytesAfter };
     };
     const length = args.has('gc') ? await collect() : null;

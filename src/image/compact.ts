@@ -45,15 +45,23 @@ function leastEnd(container: Container): number {
   return space.end - unusedSpace(space);
 }
 
-/** Moves what lies at the end of the file into free space before it, and cuts the file. With 'stay', segments are left where they are. */
-export async function compactTail(container: Container, segments: 'move' | 'stay'): Promise<void> {
+export interface TailOptions {
+  /** 'stay': segments are left where they are. */
+  readonly segments: 'move' | 'stay';
+  /** Only what lies behind it moves, and only if the records end behind it; without it, as much as pays. */
+  readonly end?: number;
+}
+
+/** Moves what lies at the end of the file into free space before it, and cuts the file. */
+export async function compactTail(container: Container, { segments, end }: TailOptions): Promise<void> {
   await settle(container);
   const { space } = container;
   let vainRounds = 0;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const endBefore = container.header.space.end;
-    const limit = leastEnd(container);
-    if (!isWorthCompacting(endBefore, limit) || container.header.space.freeBytes === 0) break;
+    const limit = end ?? leastEnd(container);
+    const isWorth = end === undefined ? isWorthCompacting(endBefore, limit) : endBefore > end;
+    if (!isWorth || container.header.space.freeBytes === 0) break;
     container.begin();
     // The reserve would only stand in the way.
     space.emptyReserve();
@@ -208,8 +216,8 @@ async function moveMaps(container: Container, limit: number): Promise<void> {
   const old: { readonly ref: PageRef; readonly birth: number }[] = [];
   const mover: Mover = {
     moved: new Map(),
-    placeFor: (ref) =>
-      ref.place + ref.lengthBytes > limit ? space.allocateBelow(ref.lengthBytes, ref.place) : undefined,
+    isInTheWay: ({ place, lengthBytes }) => place + lengthBytes > limit,
+    placeFor: ({ place, lengthBytes }) => space.allocateBelow(lengthBytes, place),
     placeAnywhere: (lengthBytes) => space.allocateBelow(lengthBytes, limit) ?? space.allocate(lengthBytes, 'lasting'),
     write: (bytes, place) => storage.write(bytes, place),
     gaveUp: (ref, birth) => old.push({ ref, birth }),

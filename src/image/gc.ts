@@ -77,7 +77,7 @@ async function collect(container: Container, options: GcOptions, round: number):
     await relog(container, { segments, givenUp, liveBytes }, onProgress).catch(refuseDamage);
     await container.publish();
     await slideLog(container);
-    await compactTail(container, 'stay');
+    await compactTail(container, { segments: 'stay' });
     return true;
   }
   const isDirty = plans.length > 0 || garbage.length > 0 || container.unreclaimed > 0;
@@ -85,22 +85,24 @@ async function collect(container: Container, options: GcOptions, round: number):
   const isLoose = compact ? isWorthSliding(space) : isWorthCompacting(space.end, RECORDS_OFFSET + usedBytes);
   if (!isDirty && !isLoose) return false;
   const freedBytes = plans.reduce((total, plan) => total + plan.freedBytes, 0);
-  const isSure = round === 0 && freedBytes >= SURE_BYTES;
+  const isSure = round === 0 && freedBytes >= SURE_BYTES && isWorthCompacting(space.end, space.end - freedBytes);
   const looseBytes = space.freeBytes + space.pendingBytes + freedBytes;
   const mayLift = space.end <= LIFT_BYTES && isWorthCompacting(space.end, space.end - looseBytes);
-  const ways: Way[] = compact ? ['slide'] : mayLift ? ['move', 'lift'] : ['move'];
+  const ways: Way[] = compact ? ['slide'] : ['move', ...(mayLift ? (['lift'] as const) : []), 'drop'];
+  const least = !isDirty ? 'worth' : round === 0 ? 'none' : 'any';
   for (const way of ways) {
     const step = { survey, plans, garbage, way };
-    if (!isSure && !(await isGain(container, step, { mustShrink: !isDirty || round > 0 }))) continue;
+    if (way === 'drop' && !isDirty) continue;
+    if (!isSure && !(await isGain(container, step, least))) continue;
     await carryOutRound(container, step, onProgress);
     return true;
   }
   return false;
 }
 
-/** What follows when nothing is in use any more that need not be: its end moves down, all data moves down, or
- * all data moves away and comes back without gaps. */
-type Way = 'move' | 'slide' | 'lift';
+/** What follows when nothing is in use any more that need not be: its end moves down, all data moves down,
+ * all data moves away and comes back without gaps, or nothing: moving may cost more pages than it gives back. */
+type Way = 'move' | 'slide' | 'lift' | 'drop';
 
 interface Round {
   readonly survey: Survey;
@@ -111,18 +113,20 @@ interface Round {
 
 async function carryOutRound(container: Container, round: Round, onProgress?: OnProgress): Promise<void> {
   const { way } = round;
+  const { end } = container.header.space;
   await dropAndThin(container, round, onProgress);
   if (way === 'lift') await liftLog(container);
-  if (way !== 'move') await slideLog(container);
-  await compactTail(container, way === 'slide' ? 'stay' : 'move');
+  if (way === 'lift' || way === 'slide') await slideLog(container);
+  const segments = way === 'slide' ? 'stay' : 'move';
+  if (way !== 'drop') await compactTail(container, { segments });
+  // Pages that say what is free now, and chunks that found no hole, may have made the file longer.
+  if (container.header.space.end > end) await compactTail(container, { segments, end });
 }
 
-/** False if the file would be longer than before, or `mustShrink` and it would not be shorter. */
-async function isGain(
-  container: Container,
-  round: Round,
-  { mustShrink }: { readonly mustShrink: boolean },
-): Promise<boolean> {
+/** What the file must become shorter by: nothing at all, if it only does not become longer; anything; or what is worth the work. */
+type LeastGain = 'none' | 'any' | 'worth';
+
+async function isGain(container: Container, round: Round, least: LeastGain): Promise<boolean> {
   const before = container.header.space.end;
   const after = await rehearse(container, async (open) => {
     const draft = open();
@@ -130,9 +134,9 @@ async function isGain(
     return draft.storage.size();
   }).catch(withoutRoom);
   if (after === undefined) return false;
-  // To move everything costs as much as the file is long, and another round as much as this rehearsal.
-  if (round.way === 'lift' || mustShrink) return isWorthCompacting(before, after);
-  return after <= before;
+  // To move everything costs as much as the file is long.
+  if (round.way === 'lift' || least === 'worth') return isWorthCompacting(before, after);
+  return least === 'any' ? after < before : after <= before;
 }
 
 /** Where nothing more can be written, what is left is left for another time: space was given back as far as it surely could. */

@@ -94,14 +94,16 @@ function checkChild<K, L>(
 }
 
 export interface Mover {
-  /** A better place for a page that should go elsewhere, if there is one; it is as long there as it is now. */
+  /** Whether a page should go elsewhere; always the same answer for one. */
+  isInTheWay(ref: PageRef): boolean;
+  /** A better place for such a page, if there is one; it is as long there as it is now. */
   placeFor(ref: PageRef): number | undefined;
   /** A place for a page that has to be written again because one below it moved. */
   placeAnywhere(lengthBytes: number): number;
   write(bytes: Uint8Array, place: number): void;
   /** The page at `ref`, of that birth, was copied; nothing refers to it any more once all roots are moved. */
   gaveUp(ref: PageRef, birth: number): void;
-  /** The page that `ref` has become, by place. */
+  /** The page that `ref` has become, by place: what was found to stay must stay when another root has it too. */
   readonly moved: Map<number, PageRef>;
 }
 
@@ -112,13 +114,12 @@ export function moveTree<K, L>(layout: TreeLayout<K, L>, pages: PageStore, root:
     const known = mover.moved.get(ref.place);
     if (known !== undefined) return known;
     // Most pages are leaves that stay: these are not even read.
-    let better = level === 0 ? mover.placeFor(ref) : undefined;
-    if (level === 0 && better === undefined) return ref;
+    if (level === 0 && !mover.isInTheWay(ref)) return ref;
     const node = pages.node(layout, ref);
     const children = isLeaf(node) ? [] : node.children.map((child) => move(child as PageRef, node.level - 1));
     const changed = !isLeaf(node) && children.some((child, index) => child !== node.children[index]);
     let result = ref;
-    if (!changed) better ??= mover.placeFor(ref);
+    const better = changed || !mover.isInTheWay(ref) ? undefined : mover.placeFor(ref);
     if (changed || better !== undefined) {
       const bytes = encodeNode(layout, isLeaf(node) ? node : { ...node, children }, node.birth);
       const place = better ?? mover.placeAnywhere(bytes.length);

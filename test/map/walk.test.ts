@@ -30,7 +30,9 @@ function moverOf(file: PageFile, shouldMove: (ref: PageRef) => boolean): Mover &
   return {
     moved: new Map(),
     gone,
-    placeFor: (ref) => (shouldMove(ref) ? file.reserve(ref.lengthBytes) : undefined),
+
+    isInTheWay: shouldMove,
+    placeFor: (ref) => file.reserve(ref.lengthBytes),
     placeAnywhere: (lengthBytes) => file.reserve(lengthBytes),
     write: (bytes, place) => file.write(bytes, place),
     gaveUp: (ref) => gone.push(ref),
@@ -124,6 +126,23 @@ describe('moveTree', () => {
     expect(moveTree(extentLayout, file.store(), null, mover)).toBe(null);
     const inline = Uint8Array.of(1);
     expect(moveTree(extentLayout, file.store(), inline, mover)).toBe(inline);
+  });
+
+  it('never gives up what another root goes on with, also where room comes up in between', () => {
+    const { file, first, second } = twoVersions();
+    const contents = [contentOf(file, first), contentOf(file, second)];
+    let hasRoom = false;
+    const mover: Mover & { readonly gone: PageRef[] } = {
+      ...moverOf(file, () => true),
+      placeFor: ({ lengthBytes }) => (hasRoom ? file.reserve(lengthBytes) : undefined),
+    };
+    const moved = [moveTree(extentLayout, file.store(), first, mover)];
+    hasRoom = true;
+    moved.push(moveTree(extentLayout, file.store(), second, mover));
+    const kept = new Set(moved.flatMap((root) => [...file.reachable(extentLayout, root)]));
+    expect(mover.gone.length).toBeGreaterThan(0);
+    expect(mover.gone.filter(({ place }) => kept.has(place))).toEqual([]);
+    expect(moved.map((root) => contentOf(file, root))).toEqual(contents);
   });
 
   it('moves everything, keeps what is shared shared, and gives up each old page once', () => {
