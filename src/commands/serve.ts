@@ -89,15 +89,16 @@ export const definition: CommandDefinition = {
       'open. An export of a branch stays at the version that it named when it was opened. A list of exports has names, and numbers of the newest 1,000 versions.',
     "Scratch exports: 'REV+scratch' begins as that version, and each client that opens it has a private one to write to, in a file without a name in " +
       'the directory of the image, or else among the temporary files (TMPDIR), which is gone when he leaves. With --commit-on-disconnect it becomes a version, made ' +
-      'from the one that it began as, if anything was written; what is checked out stays as it is, and no branch moves.',
+      'from the one that it began as, if anything was written; what is checked out stays as it is, and no branch moves. It needs room for both then. ' +
+      'No version is made where a request of the client failed, or the version can not be stored; the status of the server is not 0 then.',
     'With COMMAND a server of its own runs for it: VSIMG_URI is the address (of the export, if exactly one --export is given), and VSIMG_SOCKET its ' +
       'socket, in a directory that nobody else may look into unless --socket or --port is given. One word is run by the shell, so that ' +
-      "'$VSIMG_URI' in quotes is put in; several words are run as they are. The exit status is that of the command.",
+      "'$VSIMG_URI' in quotes is put in; several words are run as they are. The exit status is that of the command, if it is not 0 or nothing was lost.",
     "A socket that another program left open (LISTEN_FDS, as systemd and libnbd do: 'nbdinfo [ vsimg serve disk.vsi ]') is taken instead of one " +
       'of its own; then nothing is printed, and the server ends with its last client.',
     'What a client is promised: a write is kept in memory (at most 32 MiB) until it is flushed, as a disk does with its cache. FLUSH, and FUA ' +
       'for a single write, return when it would survive a power cut. When the writer leaves, and when the server is told to stop ' +
-      '(SIGTERM, SIGINT, SIGHUP), all is flushed; a server without a command ends with 0 then. A server that is killed leaves what was flushed last, or later writes too, and every version whole. After a write that failed, as on a full disk, the writer gets errors until it leaves; then the image is as it was flushed last and can be changed again, as it is after a command that failed. Only when the disk could not be waited for must the server be started again.',
+      '(SIGTERM, SIGINT, SIGHUP), all is flushed; a server without a command ends with 0 then. What can not be stored at that time, so that no client is told, is an error of the server: its status is not 0, unless COMMAND failed too, which says so itself. A server that is killed leaves what was flushed last, or later writes too, and every version whole. After a write that failed, as on a full disk, the writer gets errors until it leaves; then the image is as it was flushed last and can be changed again, as it is after a command that failed. Only when the disk could not be waited for must the server be started again.',
     "The working state is written to, not committed: 'vsimg commit IMAGE' makes a version of it, also while the server runs and a client has it open. " +
       'The version then holds every write that was answered before, as a disk does after a power cut: a file system with a journal ' +
       'is whole after its journal is replayed, as it is at mounting. For more, let the guest sync or freeze its file systems (fsfreeze) first.',
@@ -115,6 +116,10 @@ export const definition: CommandDefinition = {
   statuses: [
     { status: EXIT_STATUS.exists, meaning: 'the address is in use' },
     { status: EXIT_STATUS.locked, meaning: 'another process writes the image' },
+    {
+      status: EXIT_STATUS['no-space'],
+      meaning: 'what a client wrote was lost when it had left, for want of room; 74 for another error',
+    },
   ],
 };
 

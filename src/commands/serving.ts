@@ -36,7 +36,10 @@ const TOLD_ERRORS = 100;
 /** Serves until the command ends, nobody is there for long, or the process is told to stop. Resolves to the exit status. */
 export async function serve(context: CommandContext, image: Image, plan: ServingPlan): Promise<number> {
   context.output.sendMessagesToStderr();
-  const exports = exportsOf(context, image, plan);
+  let loss: VsimgError | undefined;
+  const exports = exportsOf(context, image, plan, (error) => {
+    loss ??= error;
+  });
   const end = new End();
   const idle = new IdleTimer(plan.idleSeconds, () => end.come(0));
   const server = new NbdServer({
@@ -65,7 +68,10 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
     context.cleanup.onStop = () => end.come(0);
     await announce(context, plan, address);
     if (plan.command.length > 0) runBeside(context, plan, address, end);
-    return await end.status;
+    const status = await end.status;
+    await server.close();
+    // Whoever wrote does not know, and may be counting on it.
+    return status === 0 && loss !== undefined ? loss.exitStatus : status;
   } finally {
     idle.set(false);
     context.cleanup.onStop = undefined;
@@ -97,7 +103,12 @@ async function controlFor(
 }
 
 /** Errors: 'not-found' for an export that is asked for and not there. */
-function exportsOf(context: CommandContext, image: Image, { path, access, message, only }: ServingPlan): ImageExports {
+function exportsOf(
+  context: CommandContext,
+  image: Image,
+  { path, access, message, only }: ServingPlan,
+  onLoss: (error: VsimgError) => void,
+): ImageExports {
   const keepScratch = async ({ base, commit }: ScratchEnd): Promise<void> => {
     const number = await commit({
       message: message ?? '',
@@ -108,6 +119,7 @@ function exportsOf(context: CommandContext, image: Image, { path, access, messag
   const exports = new ImageExports({
     image,
     access,
+    onLoss,
     openPinned: () => openPinned(context, path),
     ...(only.length === 0 ? {} : { only: new Set(only) }),
     ...(message === undefined ? {} : { keepScratch }),

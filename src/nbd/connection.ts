@@ -80,16 +80,19 @@ export class Connection implements Wire {
   /** Ends when the client is gone and what it opened is closed. Never fails. */
   async run(): Promise<void> {
     let opened: Opened | undefined;
+    let transmission: Transmission | undefined;
     try {
       const agreement = await this.#negotiate();
       if (agreement === undefined) return;
       opened = agreement.opened;
       const { blockBytes, onError } = this.#options;
-      await new Transmission(this, { agreement, blockBytes, onError }).run();
+      transmission = new Transmission(this, { agreement, blockBytes, onError });
+      await transmission.run();
     } catch (error) {
       this.#options.onError(error);
     } finally {
-      await opened?.close().catch(this.#options.onError);
+      const requests = transmission?.hasFailed === true ? 'failed' : 'answered';
+      await opened?.close(requests).catch(this.#options.onError);
       this.#close();
     }
   }

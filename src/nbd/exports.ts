@@ -13,8 +13,11 @@ export interface Opened {
   readonly disk: Disk;
   /** Of TRANSMISSION_FLAG: as it is for this client. */
   readonly flags: number;
-  /** To be called when the client is gone, after the last request. Errors: of the image. */
-  close(): Promise<void>;
+  /**
+   * To be called when the client is gone, after the last request: whether it was told of any error. Errors: of the image, for what it
+   * wrote and counts on.
+   */
+  close(requests: 'answered' | 'failed'): Promise<void>;
 }
 
 export interface Contexts {

@@ -15,6 +15,8 @@ export interface ImageExportsOptions {
   readonly only?: ReadonlySet<string>;
   /** Opens the image once more, for somebody who looks at the working state for long. */
   readonly openPinned: () => Promise<Image>;
+  /** Called with an error that a client can not have been told: what it wrote, and took for written, is lost. */
+  readonly onLoss?: (error: VsimgError) => void;
   /** Called with what a scratch disk holds when its user is gone. */
   readonly keepScratch?: (scratch: ScratchEnd) => Promise<void>;
 }
@@ -129,14 +131,15 @@ export class ImageExports implements Exports {
       // Somebody else may have come first since it was looked for.
       const release = isWritable ? this.takeWriter() : undefined;
       if (release === undefined) return { disk, flags: READ_FLAGS | readOnly, close: async () => {} };
-      const close = async (): Promise<void> => {
+      const close = async (requests: 'answered' | 'failed'): Promise<void> => {
         const flushed = disk
           .reconcile()
           .then(() => disk.flush())
           .catch(async (error: unknown) => {
-            // It was told that what it wrote is not lasting.
             await image.recover().catch(notYet);
-            throw error;
+            const loss = lost('what the client of the working state wrote and did not flush is lost', error);
+            if (requests === 'answered') this.#options.onLoss?.(loss);
+            throw loss;
           })
           .finally(() => {
             this.#leaving = undefined;
@@ -169,13 +172,20 @@ export class ImageExports implements Exports {
       const disks = await image.disks();
       const scratch = disks.scratch(String(number));
       const { disk } = scratch;
-      const close = async (): Promise<void> => {
+      const keep = async (requests: 'answered' | 'failed'): Promise<void> => {
+        if (!disk.isChanged || keepScratch === undefined) return;
+        if (requests === 'failed')
+          throw new VsimgError('refused', 'requests of its client failed', { hint: 'what it wrote is not whole' });
+        await keepScratch({ base: number, commit: (options) => disks.commit(scratch, options) });
+      };
+      const close = async (requests: 'answered' | 'failed'): Promise<void> => {
         try {
-          if (disk.isChanged)
-            await keepScratch?.({ base: number, commit: (options) => disks.commit(scratch, options) });
+          await keep(requests);
         } catch (error) {
           await this.recover();
-          throw error;
+          const loss = lost(`no version was made of '${name}'`, error);
+          this.#options.onLoss?.(loss);
+          throw loss;
         } finally {
           await scratch.close();
         }
@@ -190,6 +200,11 @@ export class ImageExports implements Exports {
     const blockSizes = { minimum: 1, preferred: this.#blockBytes, maximum: MAX_PAYLOAD_BYTES };
     return { ...facts, blockSizes, contexts: new ImageContexts(this.#options.image) };
   }
+}
+
+function lost(what: string, cause: unknown): VsimgError {
+  if (!(cause instanceof VsimgError)) return new VsimgError('internal', `${what}: ${String(cause)}`, { cause });
+  return new VsimgError(cause.code, `${what}: ${cause.message}`, { cause });
 }
 
 /** Then changes go on to fail as before, and tell why. */

@@ -68,7 +68,13 @@ export class Transmission {
   #onePiece: Promise<void> | undefined;
   /** The client expects data that can not be had: whatever is sent now it would take for that. */
   #isBroken = false;
+  #hasFailed = false;
   readonly #onError: (error: unknown) => void;
+
+  /** The client was told that something failed. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
 
   constructor(
     wire: Wire,
@@ -368,6 +374,7 @@ export class Transmission {
   /** What the client is told of an error. */
   #told(error: unknown): readonly [NbdError, string] {
     this.#onError(error);
+    this.#hasFailed = true;
     return toldError(error);
   }
 

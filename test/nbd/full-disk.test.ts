@@ -1,6 +1,7 @@
 import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { RunResult } from '../support/cli.ts';
 import { mountFileSystem } from '../support/file-system.ts';
 import { nbdShell, startServing } from '../support/serving.ts';
 import { noise, workspace } from '../support/workspace.ts';
@@ -59,6 +60,55 @@ print('whole')
     await place.ok(['commit', image, '-m', 'there is room', '-q']);
     const { status, stderr } = await server.stop();
     // What failed, and once that nothing goes on after it.
-    expect({ status, told: stderr.split('\n').length - 1 }).toEqual({ status: 0, told: 2 });
+    expect({ status, told: stderr.split('\n').length - 1 }).toEqual({ status: 0, told: 3 });
+  });
+
+  /** What a command does with nbdsh against a server of its own: `h` is connected to the export. */
+  function served(argv: readonly string[], script: string): Promise<RunResult> {
+    return place.run(['serve', ...argv, '--', `PATH=/usr/bin:$PATH nbdsh -u "$VSIMG_URI" -c '${script}'`]);
+  }
+
+  it('does not end well when a client left without knowing that what it wrote is lost', async () => {
+    const image = join(directory, 'b.vsi');
+    await place.ok(['create', image, '16M', '--compression', 'none', '-q']);
+    fill();
+    const { status, stdout, stderr } = await served(
+      [image],
+      'import random; h.pwrite(random.Random(1).randbytes(12 << 20), 0); print("written")',
+    );
+    expect({ status, stdout }).toEqual({ status: 79, stdout: 'written\n' });
+    expect(stderr).toMatch(
+      /^vsimg: what the client .* did not flush is lost: cannot write .*: no space left [^\n]*\n$/,
+    );
+    rmSync(ballast);
+    await place.ok(['check', image, '--data', '-q']);
+    rmSync(image);
+  });
+
+  it('makes no version of a scratch disk that can not be stored, or of which a write failed, and says so', async () => {
+    const image = join(directory, 'c.vsi');
+    await place.ok(['create', image, '16M', '--compression', 'none', '-q']);
+    await place.ok(['commit', image, '-m', 'empty', '--allow-empty', '-q']);
+    const scratch = [image, '--commit-on-disconnect', '-m', 'tried', '-x', '1+scratch'];
+    const write = 'import random; h.pwrite(random.Random(1).randbytes(12 << 20), 0); print("written")';
+    const tooMuch = await served(scratch, write);
+    expect(tooMuch).toMatchObject({ status: 79, stdout: 'written\n' });
+    expect(tooMuch.stderr).toMatch(/^vsimg: no version was made of '1\+scratch': .*no space left [^\n]*\n$/);
+    fill();
+    const failing = await served(
+      scratch,
+      `
+try:
+    h.pwrite(bytes(4096 * [1]), 0)
+    ${write.replaceAll('; ', '\n    ')}
+except nbd.Error as e:
+    print(e.errno)
+`,
+    );
+    expect(failing).toMatchObject({ status: 78, stdout: 'ENOSPC\n' });
+    expect(failing.stderr).toMatch(/no version was made of '1\+scratch': requests of its client failed/);
+    rmSync(ballast);
+    expect((await place.json(['log', image])).versions).toHaveLength(1);
+    await place.ok(['check', image, '--data', '-q']);
   });
 });
