@@ -36,12 +36,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // turns.ts: a loop over pieces gives signals a turn. zero.ts: holes are written as zeros.
   commands: ['cli', 'control', 'nbd', 'interop', 'oci', 'storage/turns.ts', 'storage/zero.ts', ...FRONT_END],
   // clock.ts: progress needs time. system-error.ts: stdout fails as files do. new-file.ts: a signal must remove what is half-written.
-  // malloc.ts: how the process takes memory is its own affair.
+  // malloc.ts, process-end.ts: how the process takes memory and ends is its own affair.
   cli: [
     'control',
     'image/api.ts',
     'storage/clock.ts',
     'storage/malloc.ts',
+    'storage/process-end.ts',
     'storage/system-error.ts',
     'storage/new-file.ts',
   ],

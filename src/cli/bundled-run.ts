@@ -7,7 +7,7 @@ const MAX_SECONDS = 2;
 /** The file with the program, set by the build. */
 declare const PROGRAM_FILE: string;
 
-type Program = Pick<typeof import('./run.ts'), 'runCommandLine'>;
+type Program = Pick<typeof import('./run.ts'), 'endNow' | 'runCommandLine'>;
 
 /** Stands for run.ts in the built program, where that and everything behind it is one script with a cache. */
 export async function runCommandLine(argv: readonly string[], io: Io): Promise<number> {
@@ -19,5 +19,6 @@ export async function runCommandLine(argv: readonly string[], io: Io): Promise<n
   const status = await program.exports.runCommandLine(argv, io);
   const showsHelp = argv.includes('--help') || argv.includes('-h');
   if (status === 0 && !showsHelp && process.uptime() < MAX_SECONDS) script.save();
+  program.exports.endNow(status);
   return status;
 }

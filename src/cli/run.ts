@@ -13,6 +13,9 @@ import { COMMANDS, findCommand } from './registry.ts';
 import { seemsToWantJson, settingsOf, waitOf, wantsJson } from './settings.ts';
 import { asksForVersion, VERSION_LINE } from './version.ts';
 
+// For the program as it is built: it is the one file of it that is loaded later.
+export { endNow } from './ending.ts';
+
 const STOP_CODES = { SIGHUP: 'hangup', SIGINT: 'interrupted', SIGTERM: 'terminated' } as const;
 
 /** What `main` does, with everything it needs loaded. */

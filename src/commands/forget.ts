@@ -150,6 +150,8 @@ async function printJson({ output }: CommandContext, image: Image, outcome: Outc
 async function printText({ io, output }: CommandContext, image: Image, outcome: Outcome): Promise<void> {
   const { dryRun, report, length } = outcome;
   const { kept, removed } = report;
+  // What a dry run would do is what was asked for; what was done is not.
+  if (output.quiet && !dryRun) return;
   const giveTurn = turnGiver();
   const layout = columnsOf(report);
   const row = (version: VersionInfo, reasons: string): Promise<void> =>

@@ -43,7 +43,7 @@ export const definition: CommandDefinition = {
       name: 'tls',
       value: 'MODE',
       completes: ['off', 'on', 'require'],
-      description: "'on' for clients that ask, 'require' for all (default: off)",
+      description: "'on' for clients that ask, 'require' for all (default: require with --tls-certificates, else off)",
     },
     {
       name: 'tls-certificates',

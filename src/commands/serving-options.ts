@@ -68,7 +68,7 @@ export function tlsOf(
   { args }: CommandContext,
   address: Address | InheritedSocket | undefined,
 ): Pick<ConnectionOptions, 'encryption' | 'encrypt'> {
-  const mode = args.value('tls') ?? (args.has('tls-certificates') ? 'on' : 'off');
+  const mode = args.value('tls') ?? (args.has('tls-certificates') ? 'require' : 'off');
   const encryption = (
     { off: 'none', on: 'offered', require: 'required' } as const satisfies Record<string, Encryption>
   )[mode];

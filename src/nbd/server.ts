@@ -102,9 +102,21 @@ function inUse(address: Address | InheritedSocket): { readonly reason: string; r
   return { reason: 'it is in use', hint: 'remove the file if no server uses it, or name another one' };
 }
 
+const WRONG_ADDRESSES: ReadonlyMap<unknown, string> = new Map([
+  ['ENOTFOUND', 'there is no such host'],
+  ['EAI_AGAIN', 'there is no such host, or nobody tells its address now'],
+  ['EADDRNOTAVAIL', 'this machine has no such address'],
+]);
+
 function listenError(address: Address | InheritedSocket, cause: unknown): VsimgError {
   const where = placeOf(address);
   const path = address.kind === 'unix' ? { path: address.path } : {};
+  const wrong = cause instanceof Error && 'code' in cause ? WRONG_ADDRESSES.get(cause.code) : undefined;
+  if (wrong !== undefined)
+    return new VsimgError('not-found', `cannot listen at ${where}: ${wrong}`, {
+      hint: "'--bind 0.0.0.0' is all of its addresses; 'ip address' lists them",
+      cause,
+    });
   if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE') {
     const { reason, hint } = inUse(address);
     return new VsimgError('exists', `cannot listen at ${where}: ${reason}`, { ...path, hint, cause });

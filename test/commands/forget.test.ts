@@ -98,6 +98,12 @@ describe('vsimg forget', () => {
     expect((await json(['tag', 'a.vsi'])).tags).toEqual([]);
   });
 
+  it('-q says nothing of what it did, as other commands that change something', async () => {
+    expect(await ok(['forget', 'a.vsi', '--keep-last', '2', '--dry-run', '-q'])).toMatch(/^keep 2 versions:/);
+    expect(await ok(['forget', 'a.vsi', '--keep-last', '2', '--gc', '-q'])).toBe('');
+    expect(await present()).toEqual([6, 5]);
+  });
+
   it('--gc gives the space back', async () => {
     const size = async () => (await json(['info', 'a.vsi']))['format-specific'].data.space['data-bytes'];
     for (let number = 7; number <= 9; number++) {

@@ -57,6 +57,13 @@ describe('where serve listens', () => {
     await ok(['create', 'other.vsi', '1M', '-q']);
     const used = await fails(73, ['serve', 'other.vsi', '--port', port]);
     expect(used).toContain(`cannot listen at 127.0.0.1 port ${port}: it is in use; give another --port`);
+    for (const [bind, reason] of [
+      ['192.0.2.1', 'this machine has no such address'],
+      ['999.0.0.1', 'there is no such host'],
+    ] as const)
+      expect(await fails(66, ['serve', 'other.vsi', '--bind', bind, '--port', '0', '--allow-remote'])).toContain(
+        `cannot listen at ${bind} port 0: ${reason}`,
+      );
     const six = await startServing(place, ['--bind', '::1', '--port', '0'], { image: 'other.vsi' });
     expect(six.uri('')).toMatch(/^nbd:\/\/\[::1\]:\d+\/$/);
     expect(await size(six.uri())).toBe(`${MIB}\n`);

@@ -126,6 +126,13 @@ describe('--tls on', () => {
 });
 
 describe('TLS', () => {
+  it('is for all clients where certificates are given, and nothing else is said', async () => {
+    const server = await startServing(place, ['--tls-certificates', 'by-ours', '--port', '0']);
+    expect(server.uri('1')).toMatch(/^nbds:/);
+    expect(await refusedClient('nbdinfo', ['--size', plain(server.uri('1'))])).toMatch(/TLS|not supported/i);
+    expect(await client('nbdinfo', ['--size', secure(server.uri('1'))])).toBe(`${4 * MIB}\n`);
+  });
+
   it('without certificates, or with bad ones, is refused', async () => {
     const serve = ['serve', 'a.vsi', '--socket', 'no.sock'];
     expect(await fails(64, [...serve, '--tls', 'require'])).toContain('TLS needs certificates');
