@@ -43,7 +43,7 @@ export const definition: CommandDefinition = {
       name: 'tls',
       value: 'MODE',
       completes: ['off', 'on', 'require'],
-      description: "'on' for clients that ask, 'require' for all (default: require with --tls-certificates, else off)",
+      description: "'on' for clients that ask, 'require' for all (default: off)",
     },
     {
       name: 'tls-certificates',
@@ -111,7 +111,7 @@ export const definition: CommandDefinition = {
     'Protocol: fixed newstyle; structured replies, holes in reads and block status; READ, WRITE, FLUSH, TRIM, WRITE_ZEROES (fast), CACHE, FUA; more than one connection of ' +
       'a client only for versions named by number, id or tag. A request has at most 32 MiB. No extended headers. Compatible with libnbd, nbdkit, qemu and the Linux kernel.',
     'It listens at a Unix socket or at 127.0.0.1. Everybody who can connect can read all versions: other addresses are refused unless --tls require is ' +
-      'given, best with --tls-verify-peer, or --allow-remote. A Unix socket is open to its user alone. Certificates are in PEM files in a directory, as nbdkit and qemu have them.',
+      'given, best with --tls-verify-peer, or --allow-remote. A Unix socket is open to its user alone. Certificates are in PEM files in a directory, as nbdkit and qemu have them; to name them is to ask for --tls require, if nothing else is said.',
   ],
   statuses: [
     { status: EXIT_STATUS.exists, meaning: 'the address is in use' },

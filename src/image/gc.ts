@@ -58,14 +58,15 @@ async function collect(container: Container, options: GcOptions, round: number):
   const segments: Segment[] = [];
   const maps = new RangeSet();
   const layout = new LayoutNotes();
+  const { compact = false, onProgress } = options;
   const survey = await surveyContainer(container, {
+    ...(compact ? { held: 'wanted' } : {}),
     segment: (segment, table) => {
       segments.push(segment);
       layout.segment(segment, table);
     },
     mapPage: ({ place, lengthBytes }) => maps.add(place, place + lengthBytes),
   });
-  const { compact = false, onProgress } = options;
   const usedBytes = survey.used.totalBytes;
   const isRelogged = compact && round === 0 && !layout.isGood(container, survey);
   const plans = isRelogged ? [] : await planSegments(container, survey, segments);

@@ -61,6 +61,7 @@ export async function inspectContainer(container: Container, options: InspectOpt
   let diskError: VsimgError | undefined;
   let previous: { readonly start: number; readonly end: number; readonly owner: MapOwner } | undefined;
   const survey = await surveyContainer(container, {
+    held: 'wanted',
     damage: (error, where) => {
       if (!isDamage(error)) throw error;
       if (error.code === 'io') diskError ??= error;

@@ -1,5 +1,5 @@
 import { corrupt } from '../errors.ts';
-import { type ChunkTable, decodeSegmentEntry, isPresent } from '../format/chunk-table.ts';
+import { type Chunk, type ChunkTable, decodeSegmentEntry, isPresent } from '../format/chunk-table.ts';
 import { EXTENT_KIND, type Extents, extentCount, extentKind, extentLength, extentLog } from '../format/extent-page.ts';
 import { TREE_NAMES, type TreeName } from '../format/header.ts';
 import type { PageRef, TreeRoot } from '../format/page.ts';
@@ -23,7 +23,7 @@ export interface Survey {
   readonly unused: RangeSet;
   /** Log blocks that some version or the working state maps. */
   readonly live: RangeSet;
-  /** Log blocks that segments hold. */
+  /** Log blocks that segments hold, if that was wanted. */
   readonly held: RangeSet;
   /** Log blocks that a repair gave up. */
   readonly lost: RangeSet;
@@ -39,6 +39,8 @@ export interface Survey {
 }
 
 export interface SurveyVisitor {
+  /** Without it `held` stays empty, which is as large as `live`. */
+  readonly held?: 'wanted';
   /** Something is damaged; the survey goes on beside it. Without this, the error is thrown. */
   damage?(error: unknown, where: DamagePlace): void;
   segment?(segment: Segment, table: ChunkTable): void;
@@ -221,12 +223,17 @@ function visitSegment({ container, survey, visitor }: Visit, { key, value }: Rec
     }
     survey.used.add(chunk.place, chunk.place + chunk.storedBytes);
     survey.dataBytes += chunk.storedBytes;
-    if (chunk.present === undefined) survey.held.add(first, first + blockCount);
-    else
-      for (let block = 0; block < blockCount; block++)
-        if (isPresent(chunk, block)) survey.held.add(first + block, first + block + 1);
+    if (visitor.held !== undefined) addHeld(survey, chunk, first);
     first += blockCount;
   }
   for (const { start, end } of table.lost) survey.lost.add(start, end);
   visitor.segment?.(segment, table);
+}
+
+function addHeld({ held }: Survey, chunk: Chunk, first: number): void {
+  const { blockCount, present } = chunk;
+  if (present === undefined) held.add(first, first + blockCount);
+  else
+    for (let block = 0; block < blockCount; block++)
+      if (isPresent(chunk, block)) held.add(first + block, first + block + 1);
 }
