@@ -118,7 +118,7 @@ export const definition: CommandDefinition = {
     { status: EXIT_STATUS.locked, meaning: 'another process writes the image' },
     {
       status: EXIT_STATUS['no-space'],
-      meaning: 'what a client wrote was lost when it had left, for want of room; 74 for another error',
+      meaning: 'what a client wrote is lost, for want of room (or 74)',
     },
   ],
 };
