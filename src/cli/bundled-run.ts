@@ -19,6 +19,6 @@ export async function runCommandLine(argv: readonly string[], io: Io): Promise<n
   const status = await program.exports.runCommandLine(argv, io);
   const showsHelp = argv.includes('--help') || argv.includes('-h');
   if (status === 0 && !showsHelp && process.uptime() < MAX_SECONDS) script.save();
-  program.exports.endNow(status);
+  program.exports.endNow(status, io);
   return status;
 }

@@ -1,4 +1,5 @@
 import { endProcess } from '../storage/process-end.ts';
+import type { Io } from './io.ts';
 
 /** Who ends younger than this has nothing that is still being compiled in the way that never ends. */
 const YOUNG_SECONDS = 0.08;
@@ -8,10 +9,12 @@ const YOUNG_SECONDS = 0.08;
  * collection by the main thread, so that the process never ends (nodejs/node#54918; 1 to 2 of 100 runs of a command of 150 ms). To be called
  * when nothing is left to be done. Returns where the process must end by itself.
  */
-export function endNow(status: number): void {
+export function endNow(status: number, io: Io): void {
   // Elsewhere fcntl(2) takes what it is given in another way.
-  if (process.platform !== 'linux' || process.uptime() < YOUNG_SECONDS || isWatched() || isWriting()) return;
-  endProcess(status);
+  if (process.platform !== 'linux' || process.uptime() < YOUNG_SECONDS || isWatched()) return;
+  const flags = io.openFlags?.();
+  if (flags === undefined || isWriting()) return;
+  endProcess(status, flags);
 }
 
 /** Somebody wants to see what the process did when it ends. */

@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, fstatSync, type Stats, writeSync } from 'node:fs';
+import { createReadStream, createWriteStream, fstatSync, readFileSync, type Stats, writeSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 
 /** What asks a process to stop: a key, another program, or a terminal that goes away. */
@@ -28,6 +28,11 @@ export interface Io {
   onProgressRequest(listener: () => void): void;
   /** Calls `listener` when the process is asked to stop; returns the way to take the listener back. */
   onStop(listener: (signal: StopSignal) => void): () => void;
+  /**
+   * Flags of the open files 0 to 2 (fcntl(2)) as they were before this process used them, undefined where that is not known. Absent where
+   * there is no process of its own.
+   */
+  openFlags?(): readonly (number | undefined)[];
   /** Ends the process at once, by `signal`, which a shell tells as `status`; where there are no signals with `status`. */
   exit(status: number, signal: StopSignal): void;
 }
@@ -35,26 +40,33 @@ export interface Io {
 class ProcessIo implements Io {
   #stdin: Readable | undefined;
   #stdout: Writable | undefined;
+  /** By descriptor; Node changes them when it makes a stream. */
+  readonly #flags = new Map<number, number | undefined>();
 
   // Getters, because Node builds each of these streams when it is first touched, which costs start-up time.
   get stdin(): Readable {
+    this.#note(0);
     this.#stdin ??= isForeign(0) ? createReadStream('', { fd: 0, autoClose: false }) : process.stdin;
     return this.#stdin;
   }
   get stdout(): Writable {
+    this.#note(1);
     this.#stdout ??= isForeign(1) ? createWriteStream('', { fd: 1, autoClose: false }) : process.stdout;
     return this.#stdout;
   }
   get stderr(): Writable {
+    this.#note(2);
     return process.stderr;
   }
   get env(): Readonly<Record<string, string | undefined>> {
     return process.env;
   }
   get stdoutIsTerminal(): boolean {
+    this.#note(1);
     return isCharacterDevice(1) && process.stdout.isTTY === true;
   }
   get stderrIsTerminal(): boolean {
+    this.#note(2);
     return isCharacterDevice(2) && process.stderr.isTTY === true;
   }
   get columns(): number {
@@ -99,6 +111,15 @@ class ProcessIo implements Io {
       for (const signal of STOP_SIGNALS) process.off(signal, listener);
     };
   }
+  openFlags(): readonly (number | undefined)[] {
+    return [0, 1, 2].map((fd) => {
+      this.#note(fd);
+      return this.#flags.get(fd);
+    });
+  }
+  #note(fd: number): void {
+    if (!this.#flags.has(fd)) this.#flags.set(fd, flagsOf(fd));
+  }
   exit(status: number, signal: StopSignal): void {
     if (process.platform !== 'win32') {
       // Shells make the same status of it. On Node 24, process.exit now and then waits forever for a thread that compiles.
@@ -118,6 +139,16 @@ function isCharacterDevice(descriptor: number): boolean {
 function isForeign(descriptor: number): boolean {
   const stat = statOf(descriptor);
   return stat?.isBlockDevice() === true || stat?.isDirectory() === true;
+}
+
+/** As Linux tells them, in octal digits. */
+function flagsOf(descriptor: number): number | undefined {
+  try {
+    const [, digits] = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'latin1')) ?? [];
+    return digits === undefined ? undefined : Number.parseInt(digits, 8);
+  } catch {
+    return undefined;
+  }
 }
 
 function statOf(descriptor: number): Stats | undefined {

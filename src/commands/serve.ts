@@ -90,7 +90,7 @@ export const definition: CommandDefinition = {
     "Scratch exports: 'REV+scratch' begins as that version, and each client that opens it has a private one to write to, in a file without a name in " +
       'the directory of the image, or else among the temporary files (TMPDIR), which is gone when he leaves. With --commit-on-disconnect it becomes a version, made ' +
       'from the one that it began as, if anything was written; what is checked out stays as it is, and no branch moves. It needs room for both then. ' +
-      'No version is made where a request of the client failed, or the version can not be stored; the status of the server is not 0 then.',
+      'No version is made where a write of the client failed, or the version can not be stored; the status of the server is not 0 then.',
     'With COMMAND a server of its own runs for it: VSIMG_URI is the address (of the export, if exactly one --export is given), and VSIMG_SOCKET its ' +
       'socket, in a directory that nobody else may look into unless --socket or --port is given. One word is run by the shell, so that ' +
       "'$VSIMG_URI' in quotes is put in; several words are run as they are. The exit status is that of the command, if it is not 0 or nothing was lost.",

@@ -175,7 +175,7 @@ function segmentsOf(container: Container): Segment[] {
 }
 
 /** Publishes until what was given back so far is free, and the end of the records is as low as it can be. */
-async function settle(container: Container): Promise<void> {
+export async function settle(container: Container): Promise<void> {
   for (let step = 0; step < 2; step++) {
     container.begin();
     await container.publish();

@@ -5,7 +5,7 @@ import type { HostRange } from '../space/host-range.ts';
 import { UNKNOWN_BIRTH } from '../space/pending.ts';
 import { turnGiver } from '../storage/turns.ts';
 import type { GcReport, OnProgress } from './api.ts';
-import { compactTail, cutFile, isWorthCompacting, isWorthSliding, liftLog, slideLog } from './compact.ts';
+import { compactTail, cutFile, isWorthCompacting, isWorthSliding, liftLog, settle, slideLog } from './compact.ts';
 import type { Container } from './container.ts';
 import { LayoutNotes } from './layout.ts';
 import { RangeSet } from './ranges.ts';
@@ -159,10 +159,19 @@ async function dropAndThin(
   for (const { start, end } of garbage) container.space.release(start, end - start, UNKNOWN_BIRTH);
   const freedBytes = plans.reduce((total, plan) => total + plan.freedBytes, 0);
   let doneBytes = 0;
+  let droppedBytes = 0;
   let writtenBytes = 0;
   const thinner = new SegmentThinner(container, survey);
   const giveTurn = turnGiver();
   for (const plan of dropsFirst(plans)) {
+    if (plan.thinnedBytes === 0) droppedBytes += plan.freedBytes;
+    else if (droppedBytes >= SURE_BYTES) {
+      // What follows finds its room there, also where the file system has none left.
+      await container.publish();
+      await settle(container);
+      container.begin();
+      droppedBytes = 0;
+    }
     if (writtenBytes >= BATCH_BYTES) {
       await container.publish();
       container.begin();

@@ -14,7 +14,7 @@ export interface Opened {
   /** Of TRANSMISSION_FLAG: as it is for this client. */
   readonly flags: number;
   /**
-   * To be called when the client is gone, after the last request: whether it was told of any error. Errors: of the image, for what it
+   * To be called when the client is gone, after the last request: whether it was told that something could not be stored. Errors: of the image, for what it
    * wrote and counts on.
    */
   close(requests: 'answered' | 'failed'): Promise<void>;

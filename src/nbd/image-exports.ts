@@ -175,7 +175,7 @@ export class ImageExports implements Exports {
       const keep = async (requests: 'answered' | 'failed'): Promise<void> => {
         if (!disk.isChanged || keepScratch === undefined) return;
         if (requests === 'failed')
-          throw new VsimgError('refused', 'requests of its client failed', { hint: 'what it wrote is not whole' });
+          throw new VsimgError('refused', 'a write of its client failed', { hint: 'what it wrote is not whole' });
         await keepScratch({ base: number, commit: (options) => disks.commit(scratch, options) });
       };
       const close = async (requests: 'answered' | 'failed'): Promise<void> => {

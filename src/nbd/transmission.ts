@@ -71,7 +71,7 @@ export class Transmission {
   #hasFailed = false;
   readonly #onError: (error: unknown) => void;
 
-  /** The client was told that something failed. */
+  /** The client was told that something which it wrote could not be stored. */
   get hasFailed(): boolean {
     return this.#hasFailed;
   }
@@ -303,7 +303,7 @@ export class Transmission {
       }
       done += bytes.length;
     }
-    if (failure !== undefined) refusal = this.#told(failure);
+    if (failure !== undefined) refusal = this.#told(request, failure);
     if (refusal !== undefined) {
       await this.#fail(request, ...refusal);
       return undefined;
@@ -368,13 +368,13 @@ export class Transmission {
   }
 
   #failed(request: Request, error: unknown): Promise<undefined> | undefined {
-    return this.#fail(request, ...this.#told(error));
+    return this.#fail(request, ...this.#told(request, error));
   }
 
   /** What the client is told of an error. */
-  #told(error: unknown): readonly [NbdError, string] {
+  #told({ command }: Request, error: unknown): readonly [NbdError, string] {
+    if (CHANGING.has(command) || command === COMMAND.flush) this.#hasFailed = true;
     this.#onError(error);
-    this.#hasFailed = true;
     return toldError(error);
   }
 

@@ -39,17 +39,21 @@ export class FailStopStorage implements Storage {
 
   private refuseAfterFailure(): void {
     if (this.failure === undefined) return;
-    throw new VsimgError('io', `cannot write '${this.name}' after an earlier failure`, {
-      path: this.name,
-      hint: 'open it again',
-      cause: this.failure,
-    });
+    // Whoever is not the first to fail must be able to tell why, too.
+    throw new VsimgError(
+      !this.isInDoubt && isForWantOfRoom(this.failure) ? 'no-space' : 'io',
+      `cannot write '${this.name}' after an earlier failure`,
+      {
+        path: this.name,
+        hint: 'open it again',
+        cause: this.failure,
+      },
+    );
   }
 
   private failed(call: 'write' | 'other', error: unknown): unknown {
     this.failure = error;
-    const isForWantOfRoom = error instanceof VsimgError && error.code === 'no-space';
-    if (call !== 'write' || !isForWantOfRoom) this.isInDoubt = true;
+    if (call !== 'write' || !isForWantOfRoom(error)) this.isInDoubt = true;
     return error;
   }
 
@@ -142,4 +146,8 @@ export class FailStopStorage implements Storage {
   close(): void {
     this.inner.close();
   }
+}
+
+function isForWantOfRoom(error: unknown): boolean {
+  return error instanceof VsimgError && error.code === 'no-space';
 }

@@ -6,18 +6,20 @@ const F_GETFL = 3;
 const F_SETFL = 4;
 
 /**
- * Ends the process by _exit(2), with nothing of what a process does at its end but this: the open files 0 to 2, which others have too, are made
- * to wait again where they do not. Returns where that is not to be had.
+ * Ends the process by _exit(2), with nothing of what a process does at its end but this: the open files 0 to 2, which others have too, wait
+ * again, or do not, as `flags` say they did before. Returns where that is not to be had.
  */
-export function endProcess(status: number): void {
+export function endProcess(status: number, flags: readonly (number | undefined)[]): void {
+  if (flags.includes(undefined)) return;
   const loaded = koffi();
   if ('failure' in loaded) return;
   try {
     const library = loaded.module.load(null);
     const fcntl = library.func('int fcntl(int fd, int command, int value)');
-    for (const fd of [0, 1, 2]) {
-      const flags = Number(fcntl(fd, F_GETFL, 0));
-      if (flags >= 0 && (flags & constants.O_NONBLOCK) !== 0) fcntl(fd, F_SETFL, flags & ~constants.O_NONBLOCK);
+    for (const [fd, before] of flags.entries()) {
+      const now = Number(fcntl(fd, F_GETFL, 0));
+      const different = (now ^ (before as number)) & constants.O_NONBLOCK;
+      if (now >= 0 && different !== 0) fcntl(fd, F_SETFL, now ^ different);
     }
     library.func('void _exit(int status)')(status);
   } catch {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { VsimgError } from '../../src/errors.ts';
 import { SLOT_A_OFFSET, SLOT_BYTES } from '../../src/format/layout.ts';
 import { readSlots } from '../../src/format/slot.ts';
 import { type MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
@@ -191,6 +192,28 @@ describe('gc', () => {
     await expect(readRange(again, '2', 31 * CHUNK, 32 * CHUNK)).rejects.toMatchObject({ code: 'corrupt' });
     const { errors } = await again.check({ data: true });
     expect(errors).toContainEqual(expect.objectContaining({ message: expect.stringContaining('checksum') }));
+  });
+
+  it('thins into what it dropped, where the file system has no room left', async () => {
+    const { image, disk } = newImage({ sizeBytes: 24 * MIB });
+    await image.write(0, noise(24 * MIB, 1));
+    await commit(image);
+    await image.write(0, noise(12 * MIB, 2));
+    for (let at = 12 * MIB; at < 24 * MIB; at += 8192) await image.write(at, noise(4096, at));
+    await commit(image);
+    await image.deleteVersions(['1']);
+    const expected = await readAll(image, '2');
+    const most = disk.sizeBytes + 100_000;
+    const storage = new MemoryStorage(disk);
+    const write = storage.write.bind(storage);
+    storage.write = (buffer, position) => {
+      if (position + buffer.length > most) throw new VsimgError('no-space', 'no room');
+      write(buffer, position);
+    };
+    const { reclaimedBytes } = await openStorage(storage).gc();
+    expect(reclaimedBytes).toBeGreaterThan(17 * MIB);
+    expectBytes(await readAll(openDisk(disk), '2'), expected);
+    await expectClean(disk);
   });
 
   it('lets others have their turn while it moves data', async () => {

@@ -1,4 +1,4 @@
-import { rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RunResult } from '../support/cli.ts';
@@ -85,6 +85,30 @@ print('whole')
     rmSync(image);
   });
 
+  it('does not end well either when all that the client was told of is a read that failed', async () => {
+    const image = join(directory, 'd.vsi');
+    await place.ok(['create', image, '16M', '--compression', 'none', '-q']);
+    await place.ok(['write', image, '--pattern', '0x5a', '--offset', '15M', '--length', '4k', '-q']);
+    const bytes = readFileSync(image);
+    bytes[bytes.indexOf(Buffer.alloc(4096, 0x5a)) + 9] = 1;
+    writeFileSync(image, bytes);
+    fill();
+    const { status, stdout } = await served(
+      [image],
+      `
+import random
+try:
+    h.pread(4096, 15 << 20)
+except nbd.Error as e:
+    print(e.errno)
+h.pwrite(random.Random(1).randbytes(12 << 20), 0)
+`,
+    );
+    expect({ status, stdout }).toEqual({ status: 79, stdout: 'EIO\n' });
+    rmSync(ballast);
+    rmSync(image);
+  });
+
   it('makes no version of a scratch disk that can not be stored, or of which a write failed, and says so', async () => {
     const image = join(directory, 'c.vsi');
     await place.ok(['create', image, '16M', '--compression', 'none', '-q']);
@@ -106,7 +130,7 @@ except nbd.Error as e:
 `,
     );
     expect(failing).toMatchObject({ status: 78, stdout: 'ENOSPC\n' });
-    expect(failing.stderr).toMatch(/no version was made of '1\+scratch': requests of its client failed/);
+    expect(failing.stderr).toMatch(/no version was made of '1\+scratch': a write of its client failed/);
     rmSync(ballast);
     expect((await place.json(['log', image])).versions).toHaveLength(1);
     await place.ok(['check', image, '--data', '-q']);
