@@ -11,7 +11,7 @@ export function toldError(error: unknown): readonly [NbdError, string] {
   return error instanceof VsimgError ? [numberOf(error), error.message] : [NBD_ERROR.EIO, 'the server has a fault'];
 }
 
-/** What can not be done because something before it failed fails as that did: a guest that waits for room goes on waiting. */
+/** What can not be done because something before it failed fails as that did: who waits for room must be able to tell. */
 function numberOf({ code, cause }: VsimgError): NbdError {
   return ERRORS.get(code) ?? (cause instanceof VsimgError ? numberOf(cause) : NBD_ERROR.EIO);
 }
