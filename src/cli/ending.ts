@@ -12,23 +12,12 @@ const YOUNG_SECONDS = 0.08;
 export function endNow(status: number, io: Io): void {
   // Elsewhere fcntl(2) takes what it is given in another way.
   if (process.platform !== 'linux' || process.uptime() < YOUNG_SECONDS || isWatched()) return;
-  const flags = io.openFlags?.();
-  if (flags === undefined || isWriting()) return;
-  endProcess(status, flags);
+  const flags = io.flagsToLeave?.();
+  if (flags !== undefined) endProcess(status, flags);
 }
 
 /** Somebody wants to see what the process did when it ends. */
 function isWatched(): boolean {
   const { execArgv, env } = process;
   return execArgv.length > 0 || (env.NODE_OPTIONS ?? '') !== '' || env.NODE_V8_COVERAGE !== undefined;
-}
-
-/** Something that was said is not in the hands of the system yet. */
-function isWriting(): boolean {
-  try {
-    return process.stdout.writableLength > 0 || process.stderr.writableLength > 0;
-  } catch {
-    // Node has no stream for what is open there.
-    return true;
-  }
 }

@@ -29,10 +29,10 @@ export interface Io {
   /** Calls `listener` when the process is asked to stop; returns the way to take the listener back. */
   onStop(listener: (signal: StopSignal) => void): () => void;
   /**
-   * Flags of the open files 0 to 2 (fcntl(2)) as they were before this process used them, undefined where that is not known. Absent where
-   * there is no process of its own.
+   * Flags of the open files 0 to 2 (fcntl(2)) as they were before this process used them; undefined where that is not known, and as long as
+   * something that was said is not in the hands of the system. Absent where there is no process of its own.
    */
-  openFlags?(): readonly (number | undefined)[];
+  flagsToLeave?(): readonly number[] | undefined;
   /** Ends the process at once, by `signal`, which a shell tells as `status`; where there are no signals with `status`. */
   exit(status: number, signal: StopSignal): void;
 }
@@ -40,7 +40,7 @@ export interface Io {
 class ProcessIo implements Io {
   #stdin: Readable | undefined;
   #stdout: Writable | undefined;
-  /** By descriptor; Node changes them when it makes a stream. */
+  /** Of the open files that have a stream of Node's, which changes their flags: what these were, if that is known. */
   readonly #flags = new Map<number, number | undefined>();
 
   // Getters, because Node builds each of these streams when it is first touched, which costs start-up time.
@@ -62,12 +62,14 @@ class ProcessIo implements Io {
     return process.env;
   }
   get stdoutIsTerminal(): boolean {
+    if (!isCharacterDevice(1)) return false;
     this.#note(1);
-    return isCharacterDevice(1) && process.stdout.isTTY === true;
+    return process.stdout.isTTY === true;
   }
   get stderrIsTerminal(): boolean {
+    if (!isCharacterDevice(2)) return false;
     this.#note(2);
-    return isCharacterDevice(2) && process.stderr.isTTY === true;
+    return process.stderr.isTTY === true;
   }
   get columns(): number {
     const fromEnvironment = Number(process.env.COLUMNS);
@@ -111,11 +113,11 @@ class ProcessIo implements Io {
       for (const signal of STOP_SIGNALS) process.off(signal, listener);
     };
   }
-  openFlags(): readonly (number | undefined)[] {
-    return [0, 1, 2].map((fd) => {
-      this.#note(fd);
-      return this.#flags.get(fd);
-    });
+  flagsToLeave(): readonly number[] | undefined {
+    if ((this.#stdout?.writableLength ?? 0) > 0) return undefined;
+    if (this.#flags.has(2) && process.stderr.writableLength > 0) return undefined;
+    const flags = [0, 1, 2].map((fd) => (this.#flags.has(fd) ? this.#flags.get(fd) : flagsOf(fd)));
+    return flags.every((known) => known !== undefined) ? flags : undefined;
   }
   #note(fd: number): void {
     if (!this.#flags.has(fd)) this.#flags.set(fd, flagsOf(fd));

@@ -62,9 +62,8 @@ export async function run(context: CommandContext): Promise<number> {
   const dryRun = args.has('dry-run');
   const compact = args.has('compact');
   return withImage(context, { path, mode: dryRun ? 'read-long' : 'write' }, async (image) => {
-    const collect = () => image.gc({ dryRun, compact, onProgress: progress.start('gc') });
-    // All maps are made anew: of many versions that is much garbage.
-    const report = await inSmallHeap(collect);
+    // All maps and tables are gone through: of many versions that is much garbage.
+    const report = await inSmallHeap(() => image.gc({ dryRun, compact, onProgress: progress.start('gc') }));
     await output.message(whatIsDone(report));
     await output.document({
       filename: path,

@@ -60,6 +60,7 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
   if (control !== undefined) context.cleanup.add(() => control.dispose());
   const own = plan.address === undefined ? privateSocket() : undefined;
   const forget = own === undefined ? undefined : context.cleanup.add(() => removePrivateSocket(own));
+  let status: number;
   try {
     const wanted = plan.address ?? (own as Address);
     if (wanted.kind === 'unix') await removeAbandonedSocket(wanted);
@@ -68,10 +69,7 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
     context.cleanup.onStop = () => end.come(0);
     await announce(context, plan, address);
     if (plan.command.length > 0) runBeside(context, plan, address, end);
-    const status = await end.status;
-    await server.close();
-    // Whoever wrote does not know, and may be counting on it.
-    return status === 0 && loss !== undefined ? loss.exitStatus : status;
+    status = await end.status;
   } finally {
     idle.set(false);
     context.cleanup.onStop = undefined;
@@ -80,6 +78,8 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
     forget?.();
     if (own !== undefined) removePrivateSocket(own);
   }
+  // Whoever wrote does not know, and may be counting on it.
+  return status === 0 && loss !== undefined ? loss.exitStatus : status;
 }
 
 /** Serving goes on without it where it can not be had: then others find the image locked. */

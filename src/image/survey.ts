@@ -91,13 +91,9 @@ export async function surveyContainer(container: Container, visitor: SurveyVisit
     survey.pages++;
     return true;
   };
-  const guard = async (action: () => Promise<void> | undefined | void, where: DamagePlace): Promise<void> => {
-    try {
-      await action();
-    } catch (error) {
-      if (visitor.damage === undefined) throw error;
-      visitor.damage(error, where);
-    }
+  const report = (error: unknown, where: DamagePlace): void => {
+    if (visitor.damage === undefined) throw error;
+    visitor.damage(error, where);
   };
   const damageOf = (tree: DamagedTree) =>
     visitor.damage === undefined ? {} : { damage: (error: unknown) => visitor.damage?.(error, { tree }) };
@@ -133,22 +129,35 @@ export async function surveyContainer(container: Container, visitor: SurveyVisit
     for (const _ of steps) await giveTurn();
   };
   for (const name of TREE_NAMES) {
-    const visit = name === 'log' ? visitSegment : name === 'versions' ? visitVersion : undefined;
-    const found: RecordEntry[] = [];
-    walkTree(container.trees[name].layout, pages, header.trees[name], {
+    const versions: RecordEntry[] = [];
+    const record = (entry: RecordEntry): void => {
+      if (name === 'versions') versions.push(entry);
+      if (name !== 'log') return;
+      try {
+        visitSegment(container, survey, entry, visitor);
+      } catch (error) {
+        report(error, { tree: name });
+      }
+    };
+    const steps = walkInSteps(container.trees[name].layout, pages, header.trees[name], {
       youngest,
       page,
       ...damageOf(name),
       leaf: ({ keys, values }) => {
-        if (visit === undefined) return;
-        keys.forEach((key, index) => {
-          found.push({ key, value: values[index] as Uint8Array });
-        });
+        for (const [index, key] of keys.entries()) record({ key, value: values[index] as Uint8Array });
       },
     });
-    for (const record of found) {
-      await guard(() => visit?.({ container, survey, visitor, walkMap }, record), { tree: name });
-      await giveTurn();
+    for (const _ of steps) await giveTurn();
+    for (const { key, value } of versions) {
+      try {
+        const number = numberInKey(key);
+        const version = decodeVersion(value, number);
+        survey.versions++;
+        visitor.version?.(number, version);
+        await walkMap(version.map, number);
+      } catch (error) {
+        report(error, { tree: name });
+      }
     }
   }
   await walkMap(header.working.map, null);
@@ -193,22 +202,7 @@ function addLive(survey: Survey, leaf: Extents): void {
   }
 }
 
-interface Visit {
-  readonly container: Container;
-  readonly survey: Survey;
-  readonly visitor: SurveyVisitor;
-  readonly walkMap: (root: TreeRoot, owner: MapOwner) => Promise<void>;
-}
-
-async function visitVersion({ survey, visitor, walkMap }: Visit, { key, value }: RecordEntry): Promise<void> {
-  const number = numberInKey(key);
-  const record = decodeVersion(value, number);
-  survey.versions++;
-  visitor.version?.(number, record);
-  await walkMap(record.map, number);
-}
-
-function visitSegment({ container, survey, visitor }: Visit, { key, value }: RecordEntry): void {
+function visitSegment(container: Container, survey: Survey, { key, value }: RecordEntry, visitor: SurveyVisitor): void {
   const segment: Segment = { firstLog: numberInKey(key), entry: decodeSegmentEntry(value) };
   const { entry, firstLog } = segment;
   survey.used.add(entry.place, entry.place + entry.lengthBytes);

@@ -40,7 +40,7 @@ export function walkTree<K, L>(
   while (steps.next().done !== true);
 }
 
-/** As `walkTree`, which goes on when the next step is asked for: there is one for each inner page. */
+/** As `walkTree`, which goes on when the next step is asked for: there is one for each page. */
 export function* walkInSteps<K, L>(
   layout: TreeLayout<K, L>,
   pages: PageStore,
@@ -60,9 +60,9 @@ export function* walkInSteps<K, L>(
   function* visit(node: TreeNode<K, L>, upper: K | undefined): Generator<void> {
     if (isLeaf(node)) {
       visitor.leaf(node.leaf);
+      yield;
       return;
     }
-    yield;
     for (let index = 0; index < node.children.length; index++) {
       const limit = node.keys[index + 1] ?? upper;
       yield* guarded(node.keys[index], limit, function* () {

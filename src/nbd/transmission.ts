@@ -71,11 +71,6 @@ export class Transmission {
   #hasFailed = false;
   readonly #onError: (error: unknown) => void;
 
-  /** The client was told that something which it wrote could not be stored. */
-  get hasFailed(): boolean {
-    return this.#hasFailed;
-  }
-
   constructor(
     wire: Wire,
     {
@@ -91,6 +86,11 @@ export class Transmission {
     this.#writing = (flags & TRANSMISSION_FLAG.readOnly) === 0 ? disk.writing : undefined;
     this.#blockBytes = blockBytes;
     this.#onError = onError;
+  }
+
+  /** The client was told that something which it wrote could not be stored. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
   }
 
   /** Ends when nothing is under way any more. */

@@ -9,8 +9,7 @@ const F_SETFL = 4;
  * Ends the process by _exit(2), with nothing of what a process does at its end but this: the open files 0 to 2, which others have too, wait
  * again, or do not, as `flags` say they did before. Returns where that is not to be had.
  */
-export function endProcess(status: number, flags: readonly (number | undefined)[]): void {
-  if (flags.includes(undefined)) return;
+export function endProcess(status: number, flags: readonly number[]): void {
   const loaded = koffi();
   if ('failure' in loaded) return;
   try {
@@ -18,7 +17,7 @@ export function endProcess(status: number, flags: readonly (number | undefined)[
     const fcntl = library.func('int fcntl(int fd, int command, int value)');
     for (const [fd, before] of flags.entries()) {
       const now = Number(fcntl(fd, F_GETFL, 0));
-      const different = (now ^ (before as number)) & constants.O_NONBLOCK;
+      const different = (now ^ before) & constants.O_NONBLOCK;
       if (now >= 0 && different !== 0) fcntl(fd, F_SETFL, now ^ different);
     }
     library.func('void _exit(int status)')(status);
