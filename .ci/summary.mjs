@@ -1,9 +1,9 @@
 /**
  * Adds up the test reports (*.json) and failed steps (*.failed) in a directory. A failed step counts as one failure
- * unless its report already holds some. Prints "N passed, N failed" last.
+ * unless its report already holds some. Prints what failed, and "N passed, N failed" last.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 const directory = process.argv[2];
 const names = readdirSync(directory);
@@ -11,8 +11,20 @@ let passed = 0;
 let failed = 0;
 let skipped = 0;
 
+/** Prints each failed test of a report with what it said, so that the end of a log tells. */
+function printFailures(report, step) {
+  for (const { name, assertionResults } of report.testResults) {
+    for (const { status, fullName, failureMessages } of assertionResults) {
+      if (status !== 'failed') continue;
+      console.log(`failed: ${step}: ${relative(process.cwd(), name)}: ${fullName}`);
+      for (const message of failureMessages) console.log(message.split('\n', 40).join('\n'));
+    }
+  }
+}
+
 /** Failures in one report, with a file that could not be loaded or run counted as one. */
-function addReport(report) {
+function addReport(report, step) {
+  printFailures(report, step);
   const broken = report.testResults.filter(
     ({ status, assertionResults }) => status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
   );
@@ -25,11 +37,11 @@ function addReport(report) {
   return failures + unexplained;
 }
 
-function failuresIn(name) {
+function failuresIn(step) {
   try {
-    return addReport(JSON.parse(readFileSync(join(directory, name), 'utf8')));
+    return addReport(JSON.parse(readFileSync(join(directory, `${step}.json`), 'utf8')), step);
   } catch (error) {
-    console.log(`${name}: ${error.message}`);
+    console.log(`${step}: ${error.message}`);
     failed++;
     return 1;
   }
@@ -37,7 +49,8 @@ function failuresIn(name) {
 
 const failuresOf = new Map();
 for (const name of names.filter((entry) => entry.endsWith('.json'))) {
-  failuresOf.set(name.slice(0, -'.json'.length), failuresIn(name));
+  const step = name.slice(0, -'.json'.length);
+  failuresOf.set(step, failuresIn(step));
 }
 for (const name of names.filter((entry) => entry.endsWith('.failed'))) {
   const step = name.slice(0, -'.failed'.length);

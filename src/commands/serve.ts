@@ -7,7 +7,7 @@ import { parseTarget } from '../cli/target.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import { withImage } from './opening.ts';
 import { type ServingPlan, serve } from './serving.ts';
-import { addressOf, tlsOf } from './serving-options.ts';
+import { addressOf, checkReach, tlsOf } from './serving-options.ts';
 
 const DEFAULT_CONNECTIONS = 64;
 const MAX_CONNECTIONS = 4096;
@@ -111,7 +111,7 @@ export const definition: CommandDefinition = {
     'Protocol: fixed newstyle; structured replies, holes in reads and block status; READ, WRITE, FLUSH, TRIM, WRITE_ZEROES (fast), CACHE, FUA; more than one connection of ' +
       'a client only for versions named by number, id or tag. A request has at most 32 MiB. No extended headers. Compatible with libnbd, nbdkit, qemu and the Linux kernel.',
     'It listens at a Unix socket or at 127.0.0.1. Everybody who can connect can read all versions: other addresses are refused unless --tls require is ' +
-      'given, best with --tls-verify-peer, or --allow-remote. A Unix socket is open to its user alone. Certificates are in PEM files in a directory, as nbdkit and qemu have them; to name them is to ask for --tls require, if nothing else is said.',
+      'given, best with --tls-verify-peer, or --allow-remote; so is a socket at one of them that another program left open. A Unix socket is open to its user alone. Certificates are in PEM files in a directory, as nbdkit and qemu have them; to name them is to ask for --tls require, if nothing else is said.',
   ],
   statuses: [
     { status: EXIT_STATUS.exists, meaning: 'the address is in use' },
@@ -129,12 +129,14 @@ export async function run(context: CommandContext): Promise<number> {
   const command = commandOf(args);
   const access = args.has('read-only') ? 'read' : 'write';
   const address = addressOf(context, { hasCommand: command.length > 0 });
+  const tls = tlsOf(context);
+  checkReach(context, address, tls.encryption);
   const plan: ServingPlan = {
     path,
     access,
     command,
     address,
-    ...tlsOf(context, address),
+    ...tls,
     message: scratchMessage(context, access),
     maxConnections: countOf(context, 'max-connections', DEFAULT_CONNECTIONS, MAX_CONNECTIONS),
     idleSeconds: args.has('idle-exit') ? countOf(context, 'idle-exit', 0, MAX_IDLE_SECONDS) : undefined,

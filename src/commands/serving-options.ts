@@ -63,22 +63,14 @@ function hostOf(bind: string | undefined): string | undefined {
   return bind?.replace(/^\[(.*)\]$/, '$1');
 }
 
-/** How clients are encrypted. Errors: 'usage', also for a server that everybody could reach without TLS. */
-export function tlsOf(
-  { args }: CommandContext,
-  address: Address | InheritedSocket | undefined,
-): Pick<ConnectionOptions, 'encryption' | 'encrypt'> {
+/** How clients are encrypted. Errors: 'usage'. */
+export function tlsOf({ args }: CommandContext): Pick<ConnectionOptions, 'encryption' | 'encrypt'> {
   const mode = args.value('tls') ?? (args.has('tls-certificates') ? 'require' : 'off');
   const encryption = (
     { off: 'none', on: 'offered', require: 'required' } as const satisfies Record<string, Encryption>
   )[mode];
   if (encryption === undefined)
     throw new VsimgError('usage', `--tls is '${mode}'`, { hint: "give 'off', 'on' or 'require'" });
-  const isRemote = address?.kind === 'tcp' && !isLoopback(address.host);
-  if (isRemote && encryption !== 'required' && !args.has('allow-remote'))
-    throw new VsimgError('usage', `everybody on the network could read the image at ${address.host}`, {
-      hint: 'give --tls require and --tls-certificates, or --allow-remote if that is wanted',
-    });
   const directory = args.value('tls-certificates');
   if (encryption === 'none') {
     if (directory !== undefined || args.has('tls-verify-peer'))
@@ -90,6 +82,19 @@ export function tlsOf(
   if (directory === undefined)
     throw new VsimgError('usage', 'TLS needs certificates', { hint: 'give --tls-certificates DIR' });
   return { encryption, encrypt: encrypter({ directory, verifyPeer: args.has('tls-verify-peer') }) };
+}
+
+/** Errors: 'usage' for an address where everybody could reach the server without TLS. */
+export function checkReach(
+  { args }: CommandContext,
+  address: Address | InheritedSocket | undefined,
+  encryption: Encryption,
+): void {
+  if (address?.kind !== 'tcp' || isLoopback(address.host) || encryption === 'required' || args.has('allow-remote'))
+    return;
+  throw new VsimgError('usage', `everybody on the network could read the image at ${address.host}`, {
+    hint: 'give --tls require and --tls-certificates, or --allow-remote if that is wanted',
+  });
 }
 
 function isLoopback(host: string): boolean {

@@ -12,6 +12,7 @@ import { exportUri } from '../nbd/uri.ts';
 import { openPinned, writingOf } from './opening.ts';
 import { runCommand } from './served-command.ts';
 import { listenForCommands, type ServedImage } from './serving-control.ts';
+import { checkReach } from './serving-options.ts';
 
 /** What 'serve' was asked for. */
 export interface ServingPlan extends Pick<ConnectionOptions, 'encryption' | 'encrypt'> {
@@ -65,6 +66,8 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
     const wanted = plan.address ?? (own as Address);
     if (wanted.kind === 'unix') await removeAbandonedSocket(wanted);
     const address = await server.listen(wanted);
+    // Only now is it known where an inherited socket is.
+    checkReach(context, address, plan.encryption);
     idle.set(true);
     context.cleanup.onStop = () => end.come(0);
     await announce(context, plan, address);

@@ -55,9 +55,10 @@ export class NbdServer {
       this.#server.on('error', () => {});
       this.#server.listen(listenOptions(address), () => {
         const bound = this.#server.address();
-        if (address.kind !== 'inherited' && typeof bound !== 'object') resolve(address);
-        else if (typeof bound === 'string') resolve({ kind: 'unix', path: bound });
-        else resolve({ kind: 'tcp', host: hostOf(address) ?? bound?.address ?? '', port: bound?.port ?? 0 });
+        if (bound !== null && typeof bound === 'object')
+          resolve({ kind: 'tcp', host: hostOf(address) ?? bound.address, port: bound.port });
+        // Nobody knows the name of an inherited one.
+        else resolve(address.kind === 'inherited' ? { kind: 'unix', path: '' } : address);
       });
     });
   }

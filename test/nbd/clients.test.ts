@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { execPath } from 'node:process';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { BINARY } from '../support/cli.ts';
 import { client, nbdShell, refusedClient, startServing } from '../support/serving.ts';
@@ -203,10 +205,32 @@ print(sum(length for _, length in changed))
 
 describe('a socket that another program left open', () => {
   it('is served, and nothing is printed, as libnbd starts servers', async () => {
-    const server = ['[', process.execPath, BINARY, 'serve', 'a.vsi'];
+    const server = ['[', execPath, BINARY, 'serve', 'a.vsi'];
     expect(await client('nbdinfo', ['--size', ...server, ']'], inPlace)).toMatch(/^\d+\n$/);
     await ok(['export', 'a.vsi@1', 'whole.raw', '-q', '--force']);
     await client('nbdcopy', ['--', ...server, '-x', '1', ']', 'copied.raw'], inPlace);
     await client('cmp', ['whole.raw', 'copied.raw'], inPlace);
+  });
+
+  it('is not served without TLS to everybody on the network, if nobody said so', async () => {
+    const script = `
+import os, socket, sys
+listening = socket.create_server((sys.argv[1], 0))
+os.dup2(listening.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+`;
+    const listenAt = (host: string, ...more: readonly string[]) =>
+      spawnSync('python3', ['-c', script, host, execPath, BINARY, 'serve', 'a.vsi', ...more], {
+        ...inPlace,
+        encoding: 'utf8',
+        timeout: 20_000,
+      });
+    const refused = listenAt('0.0.0.0');
+    expect(refused).toMatchObject({ status: 64, stdout: '' });
+    expect(refused.stderr).toMatch(/^vsimg: everybody on the network could read the image at 0\.0\.0\.0; [^\n]+\n$/);
+    for (const [host, ...more] of [['127.0.0.1'], ['0.0.0.0', '--allow-remote']] as const)
+      expect(listenAt(host, ...more, '--idle-exit', '1')).toMatchObject({ status: 0, stdout: '', stderr: '' });
   });
 });
