@@ -19,9 +19,12 @@ export async function forward(imagePath: string, argv: readonly string[], io: Io
   );
   const { columns, stdoutIsTerminal, stderrIsTerminal } = io;
   const request = { argv, directory: resolve('.'), env, columns, stdoutIsTerminal, stderrIsTerminal };
-  const answer = await callControl(controlDirectory(io), imagePath, request, async ({ kind, bytes }) => {
-    const stream = kind === 'stdout' ? io.stdout : io.stderr;
-    if (!stream.write(bytes)) await new Promise((done) => stream.once('drain', done));
+  const answer = await callControl(controlDirectory(io), imagePath, request, {
+    input: () => io.stdin,
+    output: async ({ kind, bytes }) => {
+      const stream = kind === 'stdout' ? io.stdout : io.stderr;
+      if (!stream.write(bytes)) await new Promise((done) => stream.once('drain', done));
+    },
   });
   if (answer === undefined) return undefined;
   if (answer.status !== undefined) return answer.status;

@@ -5,7 +5,7 @@ import { VsimgError } from '../errors.ts';
 import { isContainer } from '../image/file.ts';
 import type { Image } from '../image/image.ts';
 import type { MeasuredDisk } from '../image/measure.ts';
-import { foreignFormat, openFileSource, streamSource } from '../storage/source.ts';
+import { foreignFormat, openFileSource } from '../storage/source.ts';
 import type { ByteRange, DataSource } from '../storage/transfer.ts';
 import { standardInput, withImage } from './opening.ts';
 
@@ -39,8 +39,7 @@ export function findDisk(
   if (format !== undefined && format !== 'raw' && format !== 'vsi')
     throw new VsimgError('usage', `'${format}' is not a format`, { hint: "it is 'vsi' or 'raw'" });
   if (revision === undefined) {
-    if (text === '-' && format !== 'vsi')
-      return { kind: 'raw', path: '-', source: streamSource(standardInput(context)) };
+    if (text === '-' && format !== 'vsi') return { kind: 'raw', path: '-', source: standardInput(context) };
     if (format === 'raw') return { kind: 'raw', path: text, source: openFileSource(text) };
   }
   const { path, rev } = parseTarget(text, revision);

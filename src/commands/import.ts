@@ -13,7 +13,7 @@ import type { VersionInfo, WriteReport } from '../image/api.ts';
 import { createImageFile } from '../image/file.ts';
 import type { Image } from '../image/image.ts';
 import { rawSource } from '../image/raw-source.ts';
-import { openFileSource, streamSource } from '../storage/source.ts';
+import { openFileSource } from '../storage/source.ts';
 import type { DataSource } from '../storage/transfer.ts';
 import { commitLines } from './commit-report.ts';
 import { creationOptions } from './create.ts';
@@ -113,7 +113,7 @@ export async function run(context: CommandContext): Promise<number> {
       hint: 'SRC is the raw image to import, and IMAGE the .vsi file that it goes into',
     });
   }
-  const opened = sourceName === '-' ? streamSource(standardInput(context)) : openSource(sourceName, path);
+  const opened = sourceName === '-' ? standardInput(context) : openSource(sourceName, path);
   const forget = cleanup.add(() => opened.close());
   try {
     const shownName = sourceName === '-' ? 'stdin' : `'${sourceName}'`;

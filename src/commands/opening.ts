@@ -4,6 +4,8 @@ import { isSameFile } from '../cli/target.ts';
 import { VsimgError } from '../errors.ts';
 import { type OpenFileOptions, openImageFile } from '../image/file.ts';
 import type { Image } from '../image/image.ts';
+import { streamSource } from '../storage/source.ts';
+import type { DataSource } from '../storage/transfer.ts';
 
 /** Versions that are listed in one look: in less time than taking a lock needs. */
 export const SHORT_LISTING = 100;
@@ -51,11 +53,17 @@ function isShared(context: CommandContext): context is SharedContext {
 }
 
 /** Errors: 'usage' where stdin has something else than data. */
-export function standardInput(context: CommandContext): Readable {
-  if (!isShared(context) || context.stdin === 'free') return context.io.stdin;
+export function standardInput(context: CommandContext): DataSource {
+  if (!isShared(context) || context.stdin === 'free') return unspoiled(context.io.stdin);
   const why = context.stdin === 'script' ? 'stdin is the script, and can not have the data too' : 'there is no stdin';
   const inline = context.args.knows('data') ? ', or give --data, --hex or --pattern' : '';
   throw new VsimgError('usage', why, { hint: `name a file${inline}` });
+}
+
+/** As long as nothing was read of it, somebody else can be asked to do what it is for. */
+function unspoiled(stdin: Readable): DataSource {
+  const source = streamSource(stdin);
+  return { ...source, close: () => stdin.readableDidRead && source.close() };
 }
 
 /** Opens the container for as long as `action` runs; whatever is not published then is as if it had not happened. */

@@ -1,10 +1,10 @@
-import { Readable, Writable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import type { CommandContext, Host } from '../cli/context.ts';
 import type { CommandDefinition } from '../cli/definition.ts';
 import type { Invocation } from '../cli/invocation.ts';
 import type { Io } from '../cli/io.ts';
-import { ControlListener } from '../control/listener.ts';
-import type { ControlReply, ControlRequest } from '../control/message.ts';
+import { ControlListener, type ControlPeer } from '../control/listener.ts';
+import type { ControlRequest } from '../control/message.ts';
 import type { ControlDirectory } from '../control/place.ts';
 import { VsimgError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
@@ -27,15 +27,13 @@ export interface ServedImage extends Pick<CommandContext, 'runCommandLine'> {
 
 /** Lets other processes of this user change an image that is served: their commands are carried out here. */
 export function listenForCommands(served: ServedImage): Promise<ControlListener> {
-  return ControlListener.open(served.directory, served.image.path, (request, reply) =>
-    carryOut(served, request, reply),
-  );
+  return ControlListener.open(served.directory, served.image.path, (request, peer) => carryOut(served, request, peer));
 }
 
 async function carryOut(
   { image, exports, sync, runCommandLine }: ServedImage,
   request: ControlRequest,
-  reply: (reply: ControlReply) => Promise<void>,
+  peer: ControlPeer,
 ): Promise<number> {
   const [name = ''] = request.argv;
   const isQuiet = ALWAYS.has(name);
@@ -55,11 +53,11 @@ async function carryOut(
       await (command === 'commit' ? disks.reconcile() : disks.settle());
       return withFullNames(args, { definition, directory: request.directory });
     },
-    extend: (context: CommandContext): SharedContext => ({ ...context, image, stdin: 'none', sync }),
+    extend: (context: CommandContext): SharedContext => ({ ...context, image, stdin: 'free', sync }),
   };
   let status: number | undefined;
   try {
-    status = await runCommandLine(request.argv, new ControlIo(request, reply), host);
+    status = await runCommandLine(request.argv, new ControlIo(request, peer), host);
     return status;
   } finally {
     release?.();
@@ -69,7 +67,7 @@ async function carryOut(
 
 /** The other process as a command sees it. */
 class ControlIo implements Io {
-  readonly stdin = Readable.from([]);
+  readonly stdin: Readable;
   readonly stdout: Writable;
   readonly stderr: Writable;
   readonly env: Io['env'];
@@ -77,11 +75,12 @@ class ControlIo implements Io {
   readonly stdoutIsTerminal: boolean;
   readonly stderrIsTerminal: boolean;
 
-  constructor(request: ControlRequest, reply: (reply: ControlReply) => Promise<void>) {
+  constructor(request: ControlRequest, peer: ControlPeer) {
+    this.stdin = peer.input;
     const stream = (kind: 'stdout' | 'stderr'): Writable =>
       new Writable({
         write: (bytes: Buffer, _encoding, done) => {
-          reply({ kind, bytes }).then(() => done(), done);
+          peer.reply({ kind, bytes }).then(() => done(), done);
         },
       });
     this.stdout = stream('stdout');

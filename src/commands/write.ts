@@ -6,7 +6,7 @@ import { parseImage, requireDifferentFiles } from '../cli/target.ts';
 import { EXIT_STATUS, VsimgError } from '../errors.ts';
 import type { OnProgress, WriteReport } from '../image/api.ts';
 import type { Image } from '../image/image.ts';
-import { openFileSource, streamSource } from '../storage/source.ts';
+import { openFileSource } from '../storage/source.ts';
 import type { DataSource } from '../storage/transfer.ts';
 import { INLINE_OPTIONS, inlineSource } from './inline-data.ts';
 import { standardInput, withImage } from './opening.ts';
@@ -121,7 +121,7 @@ async function writeFrom(
 ): Promise<WriteReport> {
   requireRoom(image, request.offset, request.length ?? 0);
   const { file, inline } = request;
-  const source = inline ?? (file === '-' ? streamSource(standardInput(context)) : openFileSource(file));
+  const source = inline ?? (file === '-' ? standardInput(context) : openFileSource(file));
   const forget = context.cleanup.add(() => source.close());
   try {
     if (source.sizeBytes !== undefined) {

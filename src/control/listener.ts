@@ -1,15 +1,21 @@
 import fs from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { VsimgError } from '../errors.ts';
 import { systemError } from '../storage/system-error.ts';
+import { CallerInput } from './input.ts';
 import { ControlLines, type ControlReply, type ControlRequest, decodeRequest, encodeReply } from './message.ts';
 import { type ControlDirectory, controlPath, prepareControlDirectory } from './place.ts';
 
-/** Carries out one request; resolves to its status. `reply` resolves when the other side took enough of it. */
-export type ControlHandler = (
-  request: ControlRequest,
-  reply: (reply: ControlReply) => Promise<void>,
-) => Promise<number>;
+/** Whoever asked for something. */
+export interface ControlPeer {
+  readonly input: Readable;
+  /** Resolves when the other side took enough of it. */
+  reply(reply: ControlReply): Promise<void>;
+}
+
+/** Carries out one request; resolves to its status. */
+export type ControlHandler = (request: ControlRequest, peer: ControlPeer) => Promise<number>;
 
 /** For other processes of this user that want something done with an image that this process has open. */
 export class ControlListener {
@@ -56,7 +62,8 @@ export class ControlListener {
     // A command that was begun is brought to its end, whether somebody waits for it or not.
     socket.on('error', () => {});
     this.#silent.add(socket);
-    const request = await firstRequest(socket).finally(() => this.#silent.delete(socket));
+    const input = new CallerInput(socket, () => void reply({ kind: 'input' }));
+    const request = await firstRequest(socket, input).finally(() => this.#silent.delete(socket));
     if (request === undefined) {
       socket.destroy();
       return;
@@ -70,8 +77,11 @@ export class ControlListener {
       if (socket.destroyed || socket.write(encodeReply(message))) return;
       await new Promise<void>((resolve) => waiting.push(resolve));
     };
-    const status = await handler(request, reply);
+    const status = await handler(request, { input, reply });
     await reply({ kind: 'status', status });
+    // What is still to come is for nobody.
+    input.destroy();
+    socket.resume();
     socket.end();
   }
 
@@ -81,14 +91,22 @@ export class ControlListener {
   }
 }
 
-function firstRequest(socket: Socket): Promise<ControlRequest | undefined> {
+/** Lines that follow the first one are input. */
+function firstRequest(socket: Socket, input: CallerInput): Promise<ControlRequest | undefined> {
   const lines = new ControlLines();
+  let isFirst = true;
   socket.setEncoding('utf8');
   return new Promise((resolve) => {
-    socket.on('close', () => resolve(undefined));
+    socket.on('close', () => {
+      resolve(undefined);
+      input.abandon();
+    });
     socket.on('data', (text: string) => {
-      const [first, ...others] = lines.push(text) ?? [''];
-      if (first !== undefined) resolve(others.length === 0 ? decodeRequest(first) : undefined);
+      for (const line of lines.push(text) ?? ['']) {
+        if (isFirst) resolve(decodeRequest(line));
+        else input.receive(line);
+        isFirst = false;
+      }
     });
   });
 }

@@ -10,10 +10,17 @@ export interface ControlRequest {
   readonly stderrIsTerminal: boolean;
 }
 
-/** What comes back: output as it is written, and at last the status. */
+/** What comes back: that input is wanted, once; output as it is written, and at last the status. */
 export type ControlReply =
   | { readonly kind: 'stdout' | 'stderr'; readonly bytes: Uint8Array }
+  | { readonly kind: 'input' }
   | { readonly kind: 'status'; readonly status: number };
+
+/** What follows a request when input is wanted, until its end or its failure. */
+export type ControlInput =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'failure'; readonly message: string; readonly code: string | undefined };
 
 const MAX_LINE_CHARACTERS = 16 * 1024 * 1024;
 
@@ -51,13 +58,8 @@ export function decodeRequest(line: string): ControlRequest | undefined {
 }
 
 export function encodeReply(reply: ControlReply): string {
-  const value =
-    reply.kind === 'status'
-      ? { status: reply.status }
-      : {
-          [reply.kind]: Buffer.from(reply.bytes.buffer, reply.bytes.byteOffset, reply.bytes.length).toString('base64'),
-        };
-  return `${JSON.stringify(value)}\n`;
+  if (reply.kind === 'status') return `${JSON.stringify({ status: reply.status })}\n`;
+  return `${JSON.stringify(reply.kind === 'input' ? { input: true } : { [reply.kind]: base64(reply.bytes) })}\n`;
 }
 
 /** Undefined for what is no reply. */
@@ -68,7 +70,31 @@ export function decodeReply(line: string): ControlReply | undefined {
     const text = value[kind];
     if (typeof text === 'string') return { kind, bytes: Buffer.from(text, 'base64') };
   }
+  if (value.input === true) return { kind: 'input' };
   return typeof value.status === 'number' ? { kind: 'status', status: value.status } : undefined;
+}
+
+export function encodeInput(input: ControlInput): string {
+  const value =
+    input.kind === 'bytes'
+      ? { bytes: base64(input.bytes) }
+      : input.kind === 'end'
+        ? { end: true }
+        : { failure: input.message, code: input.code };
+  return `${JSON.stringify(value)}\n`;
+}
+
+/** Undefined for what is no input. */
+export function decodeInput(line: string): ControlInput | undefined {
+  const { bytes, end, failure, code } = parse(line) ?? {};
+  if (typeof bytes === 'string') return { kind: 'bytes', bytes: Buffer.from(bytes, 'base64') };
+  if (end === true) return { kind: 'end' };
+  if (typeof failure !== 'string') return undefined;
+  return { kind: 'failure', message: failure, code: typeof code === 'string' ? code : undefined };
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
 }
 
 function parse(line: string): Record<string, unknown> | undefined {

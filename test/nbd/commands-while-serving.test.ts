@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -86,12 +86,59 @@ describe('while a server has the image open for writing', () => {
     const below = { env, cwd: path('below') };
     await ok(['write', '../a.vsi', 'patch.bin', '--offset', '1M', '-q'], below);
     await ok(['commit', '../a.vsi', '-m', 'patched', '-q'], below);
-    expect(await fails(64, ['write', '../a.vsi', '-'], { ...below, stdin: 'x' })).toContain('there is no stdin');
     await ok(['read', 'a.vsi@2', '--offset', '1M', '--length', '5000', '-o', 'back.bin', '-q'], { env });
     expect(readFileSync(path('back.bin')).equals(noise(5000, 1))).toBe(true);
     await ok(['checkout', 'a.vsi', '1', '-q'], { env });
     await ok(['resize', 'a.vsi', '+16M', '-q'], { env });
     expect((await json(['info', 'a.vsi'], { env }))['virtual-size']).toBe(32 * MIB);
+  });
+
+  it('they have the stdin of their caller, however much it is', async () => {
+    const server = await startServing(place, [], { env });
+    const bytes = noise(5 * MIB + 77, 3);
+    await ok(['write', 'a.vsi', '-', '--offset', '1M', '-q'], { env, stdin: bytes });
+    const back = await run(['read', 'a.vsi', '--offset', '1M', '--length', String(bytes.length)], { env });
+    expect(back.stdoutBytes.equals(bytes)).toBe(true);
+    await ok(['commit', 'a.vsi', '-m', 'of stdin', '-q'], { env });
+    await ok(['import', '-', 'a.vsi', '-q'], { env, stdin: noise(16 * MIB, 4) });
+    const all = await run(['read', 'a.vsi@3'], { env });
+    expect(all.stdoutBytes.equals(noise(16 * MIB, 4))).toBe(true);
+    // What is refused before it is read does not wait for it.
+    expect(await fails(78, ['write', 'a.vsi', '-', '--offset', '15M'], { env, stdin: bytes })).toContain(
+      'beyond the end of the disk',
+    );
+    expect((await server.stop()).status).toBe(0);
+  });
+
+  it('a caller who goes before his stdin ends leaves nothing of it', async () => {
+    const server = await startServing(place, [], { env });
+    const caller = spawn(process.execPath, [BINARY, 'write', 'a.vsi', '-', '-q'], {
+      cwd: directory,
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    // Much more than anything on the way keeps, so that the server has some of it.
+    for (let part = 0; part < 8; part++) if (!caller.stdin.write(noise(MIB, part))) await once(caller.stdin, 'drain');
+    caller.stdin.on('error', () => {});
+    kill(caller.pid as number, 'SIGKILL');
+    // It waits for what the server makes of the other one.
+    await ok(['tag', 'a.vsi', 'later', '--wait', '20', '-q'], { env });
+    expect(await ok(['read', 'a.vsi', '--length', '5'], { env })).toBe('first');
+    expect(await ok(['status', 'a.vsi'], { env })).toContain('nothing changed since version 1');
+    expect((await server.stop()).status).toBe(0);
+  });
+
+  it('a stdin that can not be read is told by its name', async () => {
+    await startServing(place, [], { env });
+    const { status, stderr } = spawnSync('sh', ['-c', '"$0" "$1" write a.vsi - < .', process.execPath, BINARY], {
+      cwd: directory,
+      env: { ...process.env, ...env },
+      encoding: 'utf8',
+    });
+    expect({ status, stderr }).toEqual({
+      status: 74,
+      stderr: 'vsimg: cannot read standard input at byte 0: it is a directory; name a file in it\n',
+    });
   });
 
   it('but take nothing from pipes and devices, which are other ones for the server, or may end in the middle', async () => {
