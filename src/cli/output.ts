@@ -33,6 +33,7 @@ export class Output {
   #failure: VsimgError | undefined;
   #stream: Writable | undefined;
   #hasData = false;
+  #hasTold = false;
 
   constructor(io: Io, settings: OutputSettings) {
     this.#io = io;
@@ -52,8 +53,6 @@ export class Output {
   /** From now on stdout has results only: where there are results of many commands, nobody could tell them from messages. */
   sendMessagesToStderr(): void {
     this.#messages = 'stderr';
-    // Nobody is left to be told if stderr is closed.
-    this.#io.stderr.on('error', () => undefined);
   }
 
   /** As if `-q` was given until `action` ends. */
@@ -106,7 +105,15 @@ export class Output {
     if (this.quiet || this.format !== 'text') return;
     // On a terminal both are seen, in their order.
     await this.flush();
-    this.#io.stderr.write(`${text}\n`);
+    this.tell(text);
+  }
+
+  /** A line on stderr, whatever the format. */
+  tell(line: string): void {
+    // Nobody is left to be told if it is closed.
+    if (!this.#hasTold) this.#io.stderr.on('error', () => undefined);
+    this.#hasTold = true;
+    this.#io.stderr.write(`${line}\n`);
   }
 
   /** A line of a result of which the exit status tells the most: left out with `-q` and in JSON. */

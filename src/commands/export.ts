@@ -85,11 +85,11 @@ export async function run(context: CommandContext): Promise<number> {
 }
 
 /** What is written is raw, whatever it is called. */
-async function warnOfName({ io, output }: CommandContext, destination: string): Promise<void> {
+async function warnOfName({ output }: CommandContext, destination: string): Promise<void> {
   const format = /\.(qcow2?|vmdk|vhdx?|vdi|qed)$/i.exec(destination)?.[1]?.toLowerCase();
   if (format === undefined || output.quiet) return;
-  io.stderr.write(
-    `vsimg: '${destination}' will hold raw data, and no ${format}; for that run: vsimg serve IMAGE -x REV -- 'qemu-img convert -O ${format} $VSIMG_URI ${destination}'\n`,
+  output.tell(
+    `vsimg: '${destination}' will hold raw data, and no ${format}; for that run: vsimg serve IMAGE -x REV -- 'qemu-img convert -O ${format} $VSIMG_URI ${destination}'`,
   );
 }
 

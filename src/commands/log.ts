@@ -57,7 +57,7 @@ export const definition: CommandDefinition = {
 };
 
 export async function run(context: CommandContext): Promise<number> {
-  const { args, output, io } = context;
+  const { args, output } = context;
   const { path, rev } = parseTarget(args.operand(0), args.value('revision'));
   if (args.has('null') && args.has('graph'))
     throw new VsimgError('usage', '-z and --graph exclude each other', { hint: 'give one of them' });
@@ -67,7 +67,7 @@ export async function run(context: CommandContext): Promise<number> {
   const print = output.format === 'json' ? printJson : printText;
   // To those who know git it is a wish for more than they get.
   if (args.value('progress') === 'bar' && output.format === 'text' && !output.quiet)
-    io.stderr.write("vsimg: -p shows progress, and 'log' has none; 'vsimg show' and 'vsimg diff' show what changed\n");
+    output.tell("vsimg: -p shows progress, and 'log' has none; 'vsimg show' and 'vsimg diff' show what changed");
   if (ranges.length > 0) {
     // Whoever selects may have to go through all of them.
     return withImage(context, { path, mode: 'read-long' }, async (image) => {

@@ -129,7 +129,7 @@ export async function run(context: CommandContext): Promise<number> {
   const command = commandOf(args);
   const access = args.has('read-only') ? 'read' : 'write';
   const address = addressOf(context, { hasCommand: command.length > 0 });
-  const tls = tlsOf(context);
+  const tls = await tlsOf(context);
   checkReach(context, address, tls.encryption);
   const plan: ServingPlan = {
     path,

@@ -6,7 +6,6 @@ import { VsimgError } from '../errors.ts';
 import type { ConnectionOptions } from '../nbd/connection.ts';
 import type { Encryption } from '../nbd/negotiation.ts';
 import type { Address, InheritedSocket } from '../nbd/server.ts';
-import { encrypter } from '../nbd/tls.ts';
 
 /** The port that is registered for NBD. */
 const DEFAULT_PORT = 10_809;
@@ -64,7 +63,7 @@ function hostOf(bind: string | undefined): string | undefined {
 }
 
 /** How clients are encrypted. Errors: 'usage'. */
-export function tlsOf({ args }: CommandContext): Pick<ConnectionOptions, 'encryption' | 'encrypt'> {
+export async function tlsOf({ args }: CommandContext): Promise<Pick<ConnectionOptions, 'encryption' | 'encrypt'>> {
   const mode = args.value('tls') ?? (args.has('tls-certificates') ? 'require' : 'off');
   const encryption = (
     { off: 'none', on: 'offered', require: 'required' } as const satisfies Record<string, Encryption>
@@ -81,6 +80,8 @@ export function tlsOf({ args }: CommandContext): Pick<ConnectionOptions, 'encryp
   }
   if (directory === undefined)
     throw new VsimgError('usage', 'TLS needs certificates', { hint: 'give --tls-certificates DIR' });
+  // TLS takes 5 ms to load.
+  const { encrypter } = await import('../nbd/tls.ts');
   return { encryption, encrypt: encrypter({ directory, verifyPeer: args.has('tls-verify-peer') }) };
 }
 

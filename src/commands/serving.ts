@@ -10,7 +10,6 @@ import { privateSocket, removeAbandonedSocket, removePrivateSocket } from '../nb
 import { type Address, type InheritedSocket, NbdServer } from '../nbd/server.ts';
 import { exportUri } from '../nbd/uri.ts';
 import { openPinned, writingOf } from './opening.ts';
-import { runCommand } from './served-command.ts';
 import { listenForCommands, type ServedImage } from './serving-control.ts';
 import { checkReach } from './serving-options.ts';
 
@@ -71,7 +70,7 @@ export async function serve(context: CommandContext, image: Image, plan: Serving
     idle.set(true);
     context.cleanup.onStop = () => end.come(0);
     await announce(context, plan, address);
-    if (plan.command.length > 0) runBeside(context, plan, address, end);
+    if (plan.command.length > 0) await runBeside(context, plan, address, end);
     status = await end.status;
   } finally {
     idle.set(false);
@@ -157,8 +156,9 @@ function uriOf({ only, encryption }: ServingPlan, address: Address): string {
   return exportUri(address, only.length === 1 && first !== undefined ? first : '', { tls: encryption === 'required' });
 }
 
-function runBeside(context: CommandContext, plan: ServingPlan, address: Address, end: End): void {
+async function runBeside(context: CommandContext, plan: ServingPlan, address: Address, end: End): Promise<void> {
   const socket = address.kind === 'unix' ? { VSIMG_SOCKET: address.path } : {};
+  const { runCommand } = await import('./served-command.ts');
   const command = runCommand(plan.command, { ...context.io.env, VSIMG_URI: uriOf(plan, address), ...socket });
   command.status.then(
     (status) => end.come(status),
@@ -168,7 +168,7 @@ function runBeside(context: CommandContext, plan: ServingPlan, address: Address,
   context.cleanup.onStop = (signal) => command.stop(signal);
 }
 
-function errorTeller({ io }: CommandContext): (error: unknown) => void {
+function errorTeller({ io, output }: CommandContext): (error: unknown) => void {
   let told = 0;
   let last = '';
   const debug = (io.env.VSIMG_DEBUG ?? '0') !== '0';
@@ -180,7 +180,7 @@ function errorTeller({ io }: CommandContext): (error: unknown) => void {
     // A disk that is full fails many requests in the same way.
     if (what === last || ++told > TOLD_ERRORS) return;
     last = what;
-    io.stderr.write(`vsimg: ${what}\n`);
+    output.tell(`vsimg: ${what}`);
   };
 }
 

@@ -30,10 +30,10 @@ export class Unreadable {
     this.#lengthBytes += range.lengthBytes;
     if (this.#ranges.length === MAX_LINES) return;
     this.#ranges.push(range);
-    const { output, io } = this.#context;
+    const { output } = this.#context;
     if (output.quiet || output.format === 'json') return;
     const end = range.guestOffset + range.lengthBytes;
-    io.stderr.write(oneLine(`vsimg: bytes ${range.guestOffset} to ${end} of the disk: ${range.message}`).concat('\n'));
+    output.tell(oneLine(`vsimg: bytes ${range.guestOffset} to ${end} of the disk: ${range.message}`));
   }
 
   describe(): JsonObject[] {

@@ -39,8 +39,8 @@ export class ControlListener {
     const path = controlPath(directory, imagePath);
     if (path === undefined)
       throw new VsimgError('not-found', `'${imagePath}' is not there any more`, { path: imagePath });
-    // Whoever has the writer's lock is the only one who may listen here.
-    fs.rmSync(path, { force: true });
+    // Whoever has the writer's lock is the only one who may listen here. To look first is faster where nothing is left.
+    if (fs.existsSync(path)) fs.rmSync(path, { force: true });
     const listener = new ControlListener(path, handler);
     await new Promise<void>((resolve, reject) => {
       // Later errors are of callers that could not be let in.
