@@ -1,5 +1,4 @@
-import { arch, platform } from 'node:process';
-import { type Loaded, loadPackage } from './native-package.ts';
+import { type Loaded, loadAddon, loadPackage } from './native-package.ts';
 import { systemCode } from './system-error.ts';
 
 /** The part of `fs-native-extensions` used here; the package has no types. */
@@ -25,10 +24,9 @@ export function nativeFs(): Loaded<NativeFs> {
   return loaded;
 }
 
-/** The package looks for its native part for 9 ms; where it is in its usual place, that takes less than one. */
 function load(): Loaded<NativeFs> {
-  const direct = loadPackage<Binding>(`fs-native-extensions/prebuilds/${platform}-${arch}/fs-native-extensions.node`);
-  return 'module' in direct ? { module: wrap(direct.module) } : loadPackage<NativeFs>('fs-native-extensions');
+  const binding = loadAddon<Binding>((host) => `fs-native-extensions/prebuilds/${host}/fs-native-extensions.node`);
+  return binding === undefined ? loadPackage<NativeFs>('fs-native-extensions') : { module: wrap(binding) };
 }
 
 function wrap(binding: Binding): NativeFs {
