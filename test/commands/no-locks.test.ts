@@ -20,6 +20,11 @@ function stubThat(answer: string): string {
     Module._load = function (name, ...rest) {
       if (name.startsWith('fs-native-extensions')) { ${answer}; }
       return load.call(this, name, ...rest);
+    };
+    const { dlopen } = process;
+    process.dlopen = (module, path, ...rest) => {
+      if (!path.includes('fs-native-extensions')) return dlopen.call(process, module, path, ...rest);
+      module.exports = (() => { ${answer}; })();
     };`;
 }
 
