@@ -42,8 +42,8 @@ function isSyncOff(context: CommandContext): boolean {
 /** Of a command that is one of many on an image that is open already. */
 export interface SharedContext extends CommandContext {
   readonly image: Image;
-  /** 'script': it has the commands themselves. 'none': there is nobody who could give anything. */
-  readonly stdin: 'script' | 'free' | 'none';
+  /** 'script': it has the commands themselves. */
+  readonly stdin: 'script' | 'free';
   /** 'off': files that are written need not be durable either, whatever the command itself says. */
   readonly sync: 'on' | 'off';
 }
@@ -55,9 +55,8 @@ function isShared(context: CommandContext): context is SharedContext {
 /** Errors: 'usage' where stdin has something else than data. */
 export function standardInput(context: CommandContext): DataSource {
   if (!isShared(context) || context.stdin === 'free') return unspoiled(context.io.stdin);
-  const why = context.stdin === 'script' ? 'stdin is the script, and can not have the data too' : 'there is no stdin';
   const inline = context.args.knows('data') ? ', or give --data, --hex or --pattern' : '';
-  throw new VsimgError('usage', why, { hint: `name a file${inline}` });
+  throw new VsimgError('usage', 'stdin is the script, and can not have the data too', { hint: `name a file${inline}` });
 }
 
 /** As long as nothing was read of it, somebody else can be asked to do what it is for. */

@@ -4,11 +4,14 @@ import { loadNativePackage } from '../storage/native-package.ts';
 
 type Native = typeof import('@napi-rs/blake-hash');
 
+const NAME = '@napi-rs/blake-hash';
+
 let loaded: Native | undefined;
 
-function native(): Native {
+/** What hashes; loaded when it is first needed. Errors: 'unsupported'. */
+export function native(): Native {
   if (loaded === undefined) {
-    const found = loadNativePackage<Native>('@napi-rs/blake-hash', (host) => `@napi-rs/blake-hash-${host}-gnu`);
+    const found = loadNativePackage<Native>(NAME, (host) => `${NAME}-${host}-gnu/blake.${host}-gnu.node`);
     if ('failure' in found) {
       throw new VsimgError('unsupported', 'BLAKE3 is not available on this machine', {
         hint: 'install vsimg with its native packages',

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { VsimgError } from '../errors.ts';
 import { koffi } from '../storage/koffi.ts';
-import { loadAddon, loadPackage } from '../storage/native-package.ts';
+import { loadNativePackage } from '../storage/native-package.ts';
 
 /** Zstandard as chunks need it: one call, one frame (RFC 8878), between buffers of the caller's. */
 export interface Zstd {
@@ -15,8 +15,6 @@ type NodeZstd = typeof import('node:zlib') & {
   zstdCompressSync?(bytes: Uint8Array, options: object): Buffer;
   zstdDecompressSync?(bytes: Uint8Array, options: object): Buffer;
 };
-
-type Native = typeof import('@toondepauw/node-zstd');
 
 /** ZSTD_c_compressionLevel of zstd.h. */
 const COMPRESSION_LEVEL = 100;
@@ -108,17 +106,12 @@ function nodeZstd(): Zstd | undefined {
   };
 }
 
-function nativeZstd(): Native | undefined {
-  const name = '@toondepauw/node-zstd';
-  const addon = loadAddon<Native>((host) => `${name}-${host}-gnu/node-zstd.${host}-gnu.node`);
-  if (addon !== undefined) return addon;
-  const loaded = loadPackage<Native>(name);
-  return 'module' in loaded ? loaded.module : undefined;
-}
-
 function packageZstd(): Zstd | undefined {
-  const native = nativeZstd();
-  if (native === undefined) return undefined;
+  const name = '@toondepauw/node-zstd';
+  const file = (host: string) => `${name}-${host}-gnu/node-zstd.${host}-gnu.node`;
+  const loaded = loadNativePackage<typeof import('@toondepauw/node-zstd')>(name, file);
+  if ('failure' in loaded) return undefined;
+  const native = loaded.module;
   const encoders = new Map<number, InstanceType<typeof native.Encoder>>();
   const decoder = new native.Decoder();
   return {

@@ -46,10 +46,10 @@ export function loadAddon<T>(file: (host: string) => string): T | undefined {
 }
 
 /**
- * Loads a package whose main file does little but look for the native one of this platform, which takes 1 to 9 ms.
- * `direct` names that one; where it is not there or does not load, the package itself decides what to do.
+ * The package `name`, whose main file does little but look for its native part, which takes 1 to 9 ms: that part, or where `file` is not
+ * there or does not load, whatever the package itself finds.
  */
-export function loadNativePackage<T>(name: string, direct: (host: string) => string): Loaded<T> {
-  const loaded = loadPackage<T>(direct(`${platform}-${arch}`));
-  return 'module' in loaded ? loaded : loadPackage<T>(name);
+export function loadNativePackage<T>(name: string, file: (host: string) => string): Loaded<T> {
+  const addon = loadAddon<T>(file);
+  return addon === undefined ? loadPackage<T>(name) : { module: addon };
 }

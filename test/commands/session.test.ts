@@ -60,18 +60,18 @@ describe('a session', () => {
     }
   }
 
-  it('has the stdin that it is given, or none', async () => {
+  it('has the stdin that it is given, or that of its script', async () => {
     for (const words of [['write'], ['import', '-'], ['compare', '-']])
-      await expect(perform(words, { stdin: 'none' })).rejects.toMatchObject({
+      await expect(perform(words, { stdin: 'script' })).rejects.toMatchObject({
         code: 'usage',
-        message: 'there is no stdin',
+        message: 'stdin is the script, and can not have the data too',
         hint: expect.stringMatching(/^name a file/),
       });
   });
 
   it('does not give what a session refuses the status of an answer', async () => {
     const image = await openImageFile(path('disk.vsi'), { mode: 'write' });
-    const session = new Session({ image, commands: COMMANDS, stdin: 'none', sync: 'off' });
+    const session = new Session({ image, commands: COMMANDS, stdin: 'script', sync: 'off' });
     const context = { io, output: new KeptOutput(io), progress: new Progress(io, { show: 'never' }) };
     const rest = { cleanup: new Cleanup(), waitSeconds: 0, commands: COMMANDS, runCommandLine: async () => 0 };
     const check = await session.command(['check']);

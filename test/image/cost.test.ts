@@ -1,9 +1,9 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Container } from '../../src/image/container.ts';
 import { Image } from '../../src/image/image.ts';
+import { native } from '../../src/log/hash.ts';
 import { zstd } from '../../src/log/zstd.ts';
 import { MemoryDisk, MemoryStorage } from '../../src/storage/memory.ts';
-import { loadNativePackage } from '../../src/storage/native-package.ts';
 import { noise, sourceOf, TIME, text } from '../support/content.ts';
 import { CountingStorage, type StorageCounts } from '../support/storages.ts';
 
@@ -28,12 +28,7 @@ type Calls = {
 
 /** Counts what is given to the native code that hashes and compresses. */
 function watchNativeCode(): { readonly hash: Calls; readonly compress: readonly Calls[] } {
-  const found = loadNativePackage<{ blake3(bytes: Uint8Array): Uint8Array }>(
-    '@napi-rs/blake-hash',
-    (host) => `@napi-rs/blake-hash-${host}-gnu`,
-  );
-  if ('failure' in found) throw found.failure;
-  const hash = vi.spyOn(found.module, 'blake3');
+  const hash = vi.spyOn(native() as { blake3(bytes: Uint8Array): Uint8Array }, 'blake3');
   const libraries = new Set([zstd('few'), zstd('many')]);
   const compress = [...libraries].map((library) => vi.spyOn(library, 'compress'));
   onTestFinished(() => {
